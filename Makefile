@@ -1,0 +1,79 @@
+# make demo          set up, and read a capture: nothing but make and a Debian machine is needed
+# make test          set up, and pass the tests
+# make check         the tests, ruff, mypy --strict and import-linter
+# make check-kernel  the tests of the kernel, in a build with bounds checks and sanitisers
+# make wheels        wheels and sdists of the core and every plugin, in dist/
+# make clean         remove all that the others made
+#
+# PYTHON=python3.12 VENV=.venv312 take another Python.
+
+PYTHON ?= python3
+VENV ?= .venv
+SANITIZED := $(VENV)-sanitized
+
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+KERNEL := $(wildcard iplog_core/kernel/*.pyx iplog_core/kernel/*.pxd)
+CORE := $(wildcard iplog_core/*.py iplog_core/*/*.py)
+PIP := -m pip install --quiet --disable-pip-version-check
+EDITABLE := --config-settings editable_mode=compat
+# Tests may leave out annotations, not what follows from those that they have.
+MYPY_TESTS := --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --allow-untyped-decorators
+
+demo: $(VENV)/.plugins
+	$(VENV)/bin/iplog read tests/captures/demo.pcap
+
+test: $(VENV)/.tools
+	$(VENV)/bin/pytest
+
+check: test
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy iplog_core conftest.py setup.py $(foreach plugin,$(PLUGINS),$(wildcard $(plugin)/iplog_*))
+	for tests in tests $(wildcard plugins/*/tests); do $(VENV)/bin/mypy $(MYPY_TESTS) $$tests || exit; done
+	$(VENV)/bin/lint-imports
+
+check-kernel: $(SANITIZED)/.core
+	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	$(SANITIZED)/bin/pytest -m kernel tests
+
+wheels: $(VENV)/.tools
+	rm -rf dist $(foreach folder,. $(PLUGINS),$(folder)/build/lib* $(folder)/build/bdist* $(folder)/*.egg-info)
+	for folder in . $(PLUGINS); do $(VENV)/bin/python -m build --no-isolation --outdir dist $$folder || exit; done
+
+clean:
+	rm -rf build dist .venv* *.egg-info plugins/*/build plugins/*/*.egg-info iplog_core/kernel/*.so iplog_core/kernel/*.c
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Set-up: one stamp for each step, so that a second run has nothing to do.
+
+$(VENV)/.packages: tools/system-packages
+	tools/system-packages run $(PYTHON)
+	@mkdir -p $(@D)
+	@touch $@
+
+$(VENV)/.core: pyproject.toml setup.py $(KERNEL) | $(VENV)/.packages
+	@echo "Building iplog in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python $(PIP) $(EDITABLE) --editable .
+	@touch $@
+
+$(VENV)/.plugins: $(PLUGINS:%=%/pyproject.toml) | $(VENV)/.core
+	@echo "Installing $(notdir $(PLUGINS)) ..."
+	@$(VENV)/bin/python $(PIP) $(EDITABLE) $(PLUGINS:%=--editable ./%)
+	@touch $@
+
+$(VENV)/.tools: pyproject.toml tools/system-packages | $(VENV)/.plugins
+	@echo "Installing the tools of the tests ..."
+	@tools/system-packages test $(PYTHON)
+	@$(VENV)/bin/python $(PIP) 'iplog[dev]'
+	@touch $@
+
+$(SANITIZED)/.core: pyproject.toml setup.py $(KERNEL) $(CORE) | $(VENV)/.packages
+	@echo "Building iplog with sanitisers in $(SANITIZED) ..."
+	@$(PYTHON) -m venv $(SANITIZED)
+	@IPLOG_SANITIZE=1 $(SANITIZED)/bin/python $(PIP) '.[dev]'
+	@touch $@
+
+.PHONY: demo test check check-kernel wheels clean

@@ -1,0 +1,496 @@
+"""A batch of packets as columns: what sources give, what decoding makes of it, what detectors read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iplog_core.addresses import address
+from iplog_core.kernel.columns import LAYOUT
+from iplog_core.kernel.decode import icmp_about
+
+if TYPE_CHECKING:
+    import dpkt
+
+Mask = NDArray[np.bool_]
+
+
+class Kind(IntEnum):
+    """What a packet is, in the column `kind`. A FRAGMENT is a piece of a datagram whose transport header is not in it."""
+
+    NONE = 0
+    ARP = 1
+    TCP = 2
+    UDP = 3
+    ICMP = 4
+    ICMP6 = 5
+    SCTP = 6
+    OTHER = 7
+    FRAGMENT = 8
+
+
+# numpy compares with plain integers several times faster than with members of an enumeration.
+_ARP, _TCP, _UDP, _ICMP, _ICMP6 = (int(kind) for kind in (Kind.ARP, Kind.TCP, Kind.UDP, Kind.ICMP, Kind.ICMP6))
+
+PROTOCOL_NAMES = {
+    Kind.ARP: "ARP",
+    Kind.TCP: "TCP",
+    Kind.UDP: "UDP",
+    Kind.ICMP: "ICMP",
+    Kind.ICMP6: "IPv6-ICMP",
+    Kind.SCTP: "SCTP",
+}
+"""What JSON calls a kind, as in Suricata's EVE."""
+
+
+class Malformed(IntEnum):
+    """Why a packet could not be decoded to the end, in the column `malformed`."""
+
+    OK = 0
+    TRUNCATED = 1
+    BAD_IP_HEADER = 2
+    BAD_IP_LENGTH = 3
+    BAD_EXTENSION = 4
+    BAD_TCP_HEADER = 5
+    BAD_UDP_LENGTH = 6
+    BAD_LINK = 7
+
+
+class TcpFlag(IntFlag):
+    """The bits of the column `tcp_flags` (RFC 9293; ECE, CWR: RFC 3168; AE: RFC 9768). What is above AE is reserved."""
+
+    FIN = 0x001
+    SYN = 0x002
+    RST = 0x004
+    PSH = 0x008
+    ACK = 0x010
+    URG = 0x020
+    ECE = 0x040
+    CWR = 0x080
+    AE = 0x100
+
+
+class Cast(IntEnum):
+    """To whom the link layer sent a packet, in the column `cast`."""
+
+    UNICAST = 0
+    BROADCAST = 1
+    MULTICAST = 2
+
+
+class Fragment(IntFlag):
+    """What is known of an IP fragment, in the column `fragment`; 0 for a whole packet."""
+
+    PIECE = 1
+    MORE = 2
+    HEADER = 4
+    COMPLETE = 8
+    OVERLAP = 16
+    DUPLICATE = 32
+    OVERSIZED = 64
+    TINY = 128
+
+
+class FlowBit(IntFlag):
+    """What the flow table knows of a packet, in the column `flow`.
+
+    OPENS: the first packet of a flow. CONTACT: it opens its source's first flow to that host, protocol and port.
+    STRAY: it opens a flow that nobody can have asked for (TCP without a SYN, a reply without its request).
+    MEMBER: it belongs to an open flow, REPLY: from the responder's side. DECIDES: the flow's outcome was decided by it.
+    UNANSWERED: it is from the initiator, whom nobody had answered before. KNOWN: it opens a flow to a host, protocol and port that has answered its source before.
+    """
+
+    OPENS = 1
+    CONTACT = 2
+    STRAY = 4
+    MEMBER = 8
+    REPLY = 16
+    DECIDES = 32
+    UNANSWERED = 64
+    KNOWN = 128
+
+
+class Outcome(IntEnum):
+    """How a flow's opening ended. LATE: a reply after SILENT was decided, which withdraws the flow as evidence."""
+
+    PENDING = 0
+    ANSWERED = 1
+    HALF_OPEN = 2
+    REFUSED = 3
+    SILENT = 4
+    LATE = 5
+
+
+@dataclass(slots=True)
+class RawBatch:
+    """Packets as a source gives them: one buffer, and where each packet lies in it. All arrays have the same length.
+
+    `data` is valid until the next batch is asked for. `time` is in nanoseconds since the epoch, `link` a DLT number,
+    `interface` an index into `interfaces`, whose names are empty where the source knows none.
+    """
+
+    data: NDArray[np.uint8]
+    offset: NDArray[np.int64]
+    captured: NDArray[np.uint32]
+    wire_length: NDArray[np.uint32]
+    time: NDArray[np.int64]
+    link: NDArray[np.uint16]
+    interface: NDArray[np.uint16]
+    interfaces: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+
+FLOW_DTYPE = np.dtype(
+    [
+        ("time", "i8"), ("opened", "i8"), ("opened_clock", "i8"), ("last", "i8"), ("index", "i8"),
+        ("src_hi", "u8"), ("src_lo", "u8"), ("dst_hi", "u8"), ("dst_lo", "u8"),
+        ("bytes", "u8"), ("reply_bytes", "u8"), ("packets", "u4"), ("reply_packets", "u4"), ("length", "u4"), ("payload_length", "u4"),
+        ("sport", "u2"), ("dport", "u2"), ("tcp_flags", "u2"), ("interface", "u2"), ("icmp_id", "u2"), ("icmp_seq", "u2"),
+        ("kind", "u1"), ("version", "u1"), ("proto", "u1"), ("ttl", "u1"), ("icmp_type", "u1"), ("icmp_code", "u1"),
+        ("outcome", "u1"), ("stray", "u1"), ("contact", "u1"), ("phase", "u1"), ("known", "u1"), ("spare", "u1"),
+    ],
+    align=True,
+)  # fmt: skip
+
+
+ABOUT_DTYPE = np.dtype([("hi", "u8"), ("lo", "u8"), ("route_hi", "u8"), ("route_lo", "u8"), ("sport", "u2"), ("dport", "u2"), ("proto", "u1")])
+
+
+class Phase(IntEnum):
+    """Where something stands that happened at the time of a packet: before it (a deadline), at it, or after the last one."""
+
+    DEADLINE = 0
+    PACKET = 1
+    END = 2
+
+
+class _Rows:
+    """What packets and flows have in common: columns that a mask is made of."""
+
+    kind: NDArray[np.uint8]
+    version: NDArray[np.uint8]
+    proto: NDArray[np.uint8]
+    src_hi: NDArray[np.uint64]
+    src_lo: NDArray[np.uint64]
+    dst_hi: NDArray[np.uint64]
+    dst_lo: NDArray[np.uint64]
+    sport: NDArray[np.uint16]
+    dport: NDArray[np.uint16]
+    tcp_flags: NDArray[np.uint16]
+    icmp_type: NDArray[np.uint8]
+    icmp_code: NDArray[np.uint8]
+
+    @cached_property
+    def is_tcp(self) -> Mask:
+        return self.kind == _TCP
+
+    @cached_property
+    def is_udp(self) -> Mask:
+        return self.kind == _UDP
+
+    @cached_property
+    def is_icmp(self) -> Mask:
+        """ICMP and ICMPv6."""
+        return (self.kind == _ICMP) | (self.kind == _ICMP6)
+
+    @cached_property
+    def is_arp(self) -> Mask:
+        return self.kind == _ARP
+
+    @cached_property
+    def to_one_host(self) -> Mask:
+        """To an address of one host: no multicast, no limited broadcast."""
+        four = (self.version == 4) & ((self.dst_lo & np.uint64(0xFFFFFFFF)) < 0xE0000000)
+        six = (self.version == 6) & (self.dst_hi >> np.uint64(56) != 0xFF)
+        return four | six
+
+    @cached_property
+    def is_echo(self) -> Mask:
+        """Echo requests of either family."""
+        return ((self.kind == _ICMP) & (self.icmp_type == 8)) | ((self.kind == _ICMP6) & (self.icmp_type == 128))
+
+    @cached_property
+    def is_echo_reply(self) -> Mask:
+        return ((self.kind == _ICMP) & (self.icmp_type == 0)) | ((self.kind == _ICMP6) & (self.icmp_type == 129))
+
+
+class FlowRows(_Rows):
+    """Flows as columns, seen from their initiator: those decided in a batch (`batch.decided`) or ended in it (`batch.ended`).
+
+    `time` is when it was decided or ended, `opened` the capture's time of the first packet, `opened_clock` the same on the
+    packet clock, all in ns. `length`, `payload_length`, `tcp_flags`, `ttl`, `icmp_*` are those of the first packet.
+    """
+
+    time: NDArray[np.int64]
+    opened: NDArray[np.int64]
+    opened_clock: NDArray[np.int64]
+    last: NDArray[np.int64]
+    index: NDArray[np.int64]
+    bytes: NDArray[np.uint64]
+    reply_bytes: NDArray[np.uint64]
+    packets: NDArray[np.uint32]
+    reply_packets: NDArray[np.uint32]
+    length: NDArray[np.uint32]
+    payload_length: NDArray[np.uint32]
+    interface: NDArray[np.uint16]
+    icmp_id: NDArray[np.uint16]
+    icmp_seq: NDArray[np.uint16]
+    ttl: NDArray[np.uint8]
+    outcome: NDArray[np.uint8]
+    stray: NDArray[np.uint8]
+    contact: NDArray[np.uint8]
+    phase: NDArray[np.uint8]
+    known: NDArray[np.uint8]
+
+    def __init__(self, rows: NDArray[Any]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        if name not in (FLOW_DTYPE.names or ()):
+            raise AttributeError(name)
+        column: NDArray[Any] = self.rows[name]
+        return column
+
+    def where(self, mask: Mask) -> FlowRows:
+        return FlowRows(self.rows[mask])
+
+    @property
+    def bytes_view(self) -> NDArray[np.uint8]:
+        """The rows as the kernel reads them."""
+        return self.rows.view(np.uint8)
+
+    @cached_property
+    def failed(self) -> Mask:
+        """Flows whose opening came to nothing: half open, refused or silent."""
+        return (self.outcome >= Outcome.HALF_OPEN) & (self.outcome <= Outcome.SILENT)
+
+    @cached_property
+    def probes(self) -> Mask:
+        """Flows to a host, protocol and port that has not answered their source before, strays apart."""
+        return (self.stray == 0) & (self.known == 0)
+
+    @cached_property
+    def withdrawn(self) -> Mask:
+        """Flows that were answered, in time or late: no evidence against anybody."""
+        return (self.outcome == Outcome.ANSWERED) | (self.outcome == Outcome.LATE)
+
+
+_OFFSETS: dict[str, tuple[np.dtype[Any], int]] = {}
+BYTES_PER_PACKET = 0
+for _name, _code in LAYOUT:
+    _OFFSETS[_name] = (np.dtype(_code), BYTES_PER_PACKET)
+    BYTES_PER_PACKET += np.dtype(_code).itemsize
+
+
+class PacketBatch(_Rows):
+    """Decoded packets as columns, one row a packet, with what the flow table knows of each.
+
+    Addresses are 128 bits in two columns, IPv4 as ::ffff:a.b.c.d; `version` tells them apart. `time` is the capture's own, `clock`
+    never runs backwards, both int64 ns. `index` counts the packets of the run. `length` is the IP datagram's length in bytes,
+    `payload_length` what is behind the TCP or UDP header, for ICMP the whole message. `network` and `transport` are
+    offsets into the frame (0: none). What a packet does not have is 0.
+
+    `now` is the clock at the batch's end; `final` marks the empty batch after the last packet.
+    """
+
+    time: NDArray[np.int64]
+    clock: NDArray[np.int64]
+    index: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    captured: NDArray[np.uint32]
+    wire_length: NDArray[np.uint32]
+    length: NDArray[np.uint32]
+    payload_length: NDArray[np.uint32]
+    ip_id: NDArray[np.uint32]
+    tcp_seq: NDArray[np.uint32]
+    interface: NDArray[np.uint16]
+    link: NDArray[np.uint16]
+    network: NDArray[np.uint16]
+    transport: NDArray[np.uint16]
+    fragment_offset: NDArray[np.uint16]
+    icmp_id: NDArray[np.uint16]
+    icmp_seq: NDArray[np.uint16]
+    ttl: NDArray[np.uint8]
+    sctp_chunk: NDArray[np.uint8]
+    cast: NDArray[np.uint8]
+    fragment: NDArray[np.uint8]
+    malformed: NDArray[np.uint8]
+    flow: NDArray[np.uint8]
+
+    def __init__(
+        self,
+        block: NDArray[np.uint8],
+        data: NDArray[np.uint8],
+        *,
+        now: int,
+        interfaces: Sequence[str] = (),
+        decided: FlowRows | None = None,
+        ended: FlowRows | None = None,
+        final: bool = False,
+    ) -> None:
+        self.block = block
+        self.data = data
+        self.now = now
+        self.interfaces = interfaces
+        self.decided = decided if decided is not None else NO_FLOWS
+        self.ended = ended if ended is not None else NO_FLOWS
+        self.final = final
+
+    def __len__(self) -> int:
+        return len(self.block) // BYTES_PER_PACKET
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        try:
+            dtype, start = _OFFSETS[name]
+        except KeyError:
+            raise AttributeError(name) from None
+        n = len(self)
+        column: NDArray[Any] = self.block[start * n : (start + dtype.itemsize) * n].view(dtype)
+        self.__dict__[name] = column
+        return column
+
+    @cached_property
+    def opens(self) -> Mask:
+        """Packets that open a flow, strays apart: connection attempts, first datagrams, requests."""
+        return (self.flow & (FlowBit.OPENS | FlowBit.STRAY)) == FlowBit.OPENS
+
+    @cached_property
+    def contacts(self) -> Mask:
+        """Packets that open their source's first flow to a host, protocol and port (Jung et al. 2004)."""
+        return (self.flow & (FlowBit.OPENS | FlowBit.STRAY | FlowBit.CONTACT)) == (FlowBit.OPENS | FlowBit.CONTACT)
+
+    @cached_property
+    def probes(self) -> Mask:
+        """Packets that open a flow to a host, protocol and port that has not answered their source before."""
+        return (self.flow & (FlowBit.OPENS | FlowBit.STRAY | FlowBit.KNOWN)) == FlowBit.OPENS
+
+    @cached_property
+    def strays(self) -> Mask:
+        """Packets without a flow that they could belong to; each opens one, so that what comes back can be told."""
+        return (self.flow & FlowBit.STRAY) != 0
+
+    @cached_property
+    def unanswered(self) -> Mask:
+        """Packets of an initiator whom nobody had answered before."""
+        return (self.flow & FlowBit.UNANSWERED) != 0
+
+    def where(self, mask: Mask, decided: FlowRows, ended: FlowRows) -> PacketBatch:
+        """A batch of the packets that `mask` selects and of the flows given."""
+        block = np.concatenate([getattr(self, name)[mask].view(np.uint8) for name in _OFFSETS])
+        return PacketBatch(
+            block, self.data, now=self.now, interfaces=self.interfaces, decided=decided, ended=ended, final=self.final
+        )
+
+    def icmp_about(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """What the ICMP messages in `rows` speak of (`ABOUT_DTYPE`): quoted packet, gateway and route, pointer or target."""
+        return np.frombuffer(icmp_about(self.data, self.block, len(self), rows), ABOUT_DTYPE)
+
+    def packet(self, row: int) -> Packet:
+        return Packet(self, row)
+
+    def __iter__(self) -> Iterator[Packet]:
+        return (Packet(self, row) for row in range(len(self)))
+
+
+class Packet:
+    """One packet of a batch, looked at lazily. It is valid as long as its batch: until `on_batch` returns."""
+
+    __slots__ = ("batch", "row")
+
+    def __init__(self, batch: PacketBatch, row: int) -> None:
+        self.batch = batch
+        self.row = row
+
+    @property
+    def time(self) -> int:
+        """Nanoseconds since the epoch."""
+        return int(self.batch.time[self.row])
+
+    @property
+    def src(self) -> str:
+        return address(int(self.batch.src_hi[self.row]), int(self.batch.src_lo[self.row]))
+
+    @property
+    def dst(self) -> str:
+        return address(int(self.batch.dst_hi[self.row]), int(self.batch.dst_lo[self.row]))
+
+    @property
+    def sport(self) -> int:
+        return int(self.batch.sport[self.row])
+
+    @property
+    def dport(self) -> int:
+        return int(self.batch.dport[self.row])
+
+    @property
+    def kind(self) -> Kind:
+        return Kind(int(self.batch.kind[self.row]))
+
+    @property
+    def ttl(self) -> int:
+        return int(self.batch.ttl[self.row])
+
+    @property
+    def length(self) -> int:
+        """Bytes of the IP datagram."""
+        return int(self.batch.length[self.row])
+
+    @property
+    def payload_length(self) -> int:
+        return int(self.batch.payload_length[self.row])
+
+    @property
+    def tcp_flags(self) -> int:
+        return int(self.batch.tcp_flags[self.row])
+
+    @property
+    def icmp_type(self) -> int:
+        return int(self.batch.icmp_type[self.row])
+
+    @property
+    def icmp_code(self) -> int:
+        return int(self.batch.icmp_code[self.row])
+
+    @property
+    def is_tcp(self) -> bool:
+        return self.kind == _TCP
+
+    @property
+    def is_udp(self) -> bool:
+        return self.kind == _UDP
+
+    @property
+    def is_icmp(self) -> bool:
+        return self.kind in (Kind.ICMP, Kind.ICMP6)
+
+    @property
+    def is_syn(self) -> bool:
+        """SYN without ACK: a connection attempt."""
+        return self.is_tcp and self.tcp_flags & 0x12 == 0x02
+
+    @property
+    def bytes(self) -> bytes:
+        """The captured frame, link layer included."""
+        start = int(self.batch.offset[self.row])
+        return self.batch.data[start : start + int(self.batch.captured[self.row])].tobytes()
+
+    @property
+    def frame(self) -> dpkt.Packet:
+        """dpkt's view of the packet, from the network layer up where the link layer is none of dpkt's."""
+        from iplog_core.frame import decode_frame
+
+        return decode_frame(self.bytes, int(self.batch.link[self.row]), int(self.batch.network[self.row]))
+
+
+NO_FLOWS = FlowRows(np.empty(0, FLOW_DTYPE))

@@ -1,0 +1,172 @@
+"""`iplog read`: captures in, lines out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from iplog_core.errors import EXIT_OK, EXIT_PARTIAL, CaptureError, ConfigError, IplogError, PluginError
+
+if TYPE_CHECKING:
+    from iplog_core.capture.source import Source
+    from iplog_core.host import Host
+    from iplog_core.settings import SinkSettings
+    from iplog_core.sink import AnySink, SinkContext
+    from iplog_core.terminal import Terminal
+
+_EXAMPLES = """\
+examples:
+  iplog read evening.pcap
+  iplog read --alerts-only --format json mon.pcap.gz tue.pcapng
+  iplog read --since '2026-05-28 20:00' --rule 'ignore udp sport 53' evening.pcap
+  tcpdump -w - -c 1000 | iplog read -
+
+Exit status: 0 all was read, 1 a part of it, 2 nothing could be done.
+"""
+_DEFAULT_FORMAT = "text"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def add_command(add: Callable[..., argparse.ArgumentParser]) -> None:
+    parser = add(
+        "read",
+        usage="iplog read [OPTIONS] FILE...",
+        description="Read captures (pcap, pcapng, compressed or not) in the order of time, and write what happened to standard output.",
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a capture; - is standard input")
+    parser.add_argument("--since", metavar="TIME", type=parse_time, help="leave out packets before this time, in UTC unless it has an offset")
+    parser.add_argument("--until", metavar="TIME", type=parse_time, help="leave out packets from this time on")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from iplog_core.cli.interrupt import Interruptible
+    from iplog_core.cli.setup import prepare
+    from iplog_core.engine import Engine
+    from iplog_core.terminal import Terminal
+
+    if None not in (options.since, options.until) and options.since >= options.until:
+        raise ConfigError("--until: not later than --since, so that nothing lies between.")
+    host, rules = prepare(options)
+    terminal = Terminal(quiet=options.quiet)
+    sinks = _sinks(host, options, terminal)
+    opened, unread = _open(options.files, host)
+    for line in unread:
+        terminal.note(line)
+    unstopped: list[str] = []
+    with Interruptible(opened) as source, host.running(unstopped), terminal:
+        engine = Engine(
+            host,
+            source,
+            sinks,
+            rules,
+            log=terminal.note,
+            alerts_only=options.alerts_only,
+            stats=options.stats,
+            when_full=host.settings.when_full or "block",
+            since=options.since,
+            until=options.until,
+            progress=terminal.follow(source),
+        )
+        report = engine.run()
+    faults = [*report.faults, *unstopped]
+    for line in faults:
+        terminal.note(line)
+    if not report.stats.packets and not faults and not unread:
+        terminal.note(_no_packets(options))
+    terminal.summary(report)
+    return EXIT_PARTIAL if faults or unread else EXIT_OK
+
+
+def _sinks(host: Host, options: argparse.Namespace, terminal: Terminal) -> list[AnySink]:
+    """Return the sink of `--format`, on standard output, and those that `--enable` names.
+
+    A sink that `--enable` names and that writes to standard output takes the place of the default format.
+    """
+    from iplog_core.sink import SinkContext
+
+    named = [sink for sink in host.sinks if sink[0].name in host.config.enable]
+    to_output = [sink for sink in named if _writes_to_standard_output(*sink)]
+    first = to_output[0] if to_output and not options.format else host.sink_for(options.format or _DEFAULT_FORMAT)
+    if others := [cls.name for cls, _ in to_output if cls is not first[0]]:
+        name = others[0]
+        raise ConfigError(f"--enable {name}: it would write to standard output, as {first[0].name} does; set plugins.{name}.path.")
+    context = SinkContext(
+        mode="read",
+        hostname=socket.gethostname(),
+        pid=os.getpid(),
+        terminal=terminal if sys.stdout.isatty() else None,
+    )
+    sinks = [_made(*first, replace(context, standard_output=True))]
+    return sinks + [_made(*sink, context) for sink in named if sink not in to_output]
+
+
+def _writes_to_standard_output(cls: type[AnySink], settings: SinkSettings) -> bool:
+    """Whether a sink that has a `format` is set to write to no file."""
+    return cls.format is not None and getattr(settings, "path", None) in (None, "-")
+
+
+def _made(cls: type[AnySink], settings: SinkSettings, context: SinkContext) -> AnySink:
+    from iplog_core.loader import reason
+
+    try:
+        return cls(settings, context)
+    except IplogError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{cls.name}: the sink cannot be made: {reason(error)}.") from error
+
+
+def _open(names: list[str], host: Host) -> tuple[Source, list[str]]:
+    """Open the captures, and return them as one source, with a line for each that cannot be read. Raise CaptureError where none can."""
+    from iplog_core.capture.merge import merge
+
+    sources: list[Source] = []
+    faults: list[str] = []
+    for name in names:
+        try:
+            if name == "-" and names.count("-") > 1:
+                raise CaptureError("-: named twice; standard input can be read once.")
+            sources.append(_open_one(name, host))
+        except CaptureError as error:
+            faults += error.faults
+    if not sources:
+        raise CaptureError(*dict.fromkeys(faults))
+    return merge(sources), list(dict.fromkeys(faults))
+
+
+def _open_one(name: str, host: Host) -> Source:
+    from iplog_core.capture.savefile import open_savefile
+    from iplog_core.loader import reason
+
+    size = host.settings.batch_size
+    try:
+        source: Source | None = host.hook.iplog_source(name=name, batch_size=size)
+    except CaptureError:
+        raise
+    except Exception as error:
+        raise CaptureError(f"{name}: a plugin's iplog_source failed: {reason(error)}.") from error
+    return source or open_savefile(name, size)
+
+
+def _no_packets(options: argparse.Namespace) -> str:
+    names = ", ".join("standard input" if name == "-" else name for name in options.files)
+    between = " in the time that --since and --until leave" if (options.since, options.until) != (None, None) else ""
+    return f"{names}: no packets{between}."
+
+
+def parse_time(text: str) -> int:
+    """Return a time, RFC 3339 or the part of it before the offset, in ns since the epoch."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; expected one such as 2026-05-28T20:26:59 or 2026-05-28T20:26:59+02:00.") from None
+    since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH
+    return since // timedelta(microseconds=1) * 1000

@@ -1,0 +1,231 @@
+"""What a detector is: it reads packets as columns and reports what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from iplog_core.addresses import address
+from iplog_core.batch import PROTOCOL_NAMES, Kind
+from iplog_core.events import Alert, Evidence, Severity
+from iplog_core.settings import DetectorSettings
+from iplog_core.tracker import Distinct, Episode, Key, RandomWalk, Tracker
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from iplog_core.batch import Packet, PacketBatch
+
+S = TypeVar("S", bound=DetectorSettings)
+Order = tuple[int, int, int]
+
+_WITH_PORTS = (6, 17, 132)
+
+
+@dataclass(frozen=True)
+class AlertKind:
+    """A kind of alert that a detector may raise.
+
+    `signature` is its name for people ("TCP: port scan"). `line` is a template for its text where "NAME detected from SRC" does not fit (see `Alert`). `ports` says that it is about
+    one packet, whose ports it names.
+    """
+
+    signature: str
+    severity: Severity
+    line: str | None = None
+    ports: bool = False
+
+
+@dataclass(frozen=True)
+class DetectorContext:
+    """Where a detector's findings go: alerts with the place that they belong to, and traffic records, where anybody wants them."""
+
+    raise_alert: Callable[[Alert, Order], None]
+    log: Callable[[NDArray[Any]], None] | None = None
+
+
+class Detector(Generic[S]):
+    """Read batches of packets, report episodes.
+
+    Set `name` and `kinds`. Make trackers in `setup`; in `on_batch`, which is called for each batch in packet order (the last one is empty and
+    `final`), choose rows by masks over the columns, hand them to a tracker, and turn the episodes that it gives back into alerts. Ignored packets
+    are not in the batch. Nothing may depend on where a batch was cut.
+    """
+
+    name: ClassVar[str]
+    kinds: ClassVar[dict[str, AlertKind]] = {}
+
+    def __init__(self, settings: S, context: DetectorContext) -> None:
+        self.settings = settings
+        self._context = context
+        self._interfaces: Sequence[str] = ()
+        self._trackers: list[Tracker | RandomWalk] = []
+        self.setup()
+
+    def setup(self) -> None:
+        """Make trackers and other state. Called once, before the first batch."""
+
+    def on_batch(self, batch: PacketBatch) -> None:
+        """Look at a batch of packets and at the flows that were decided in it."""
+        raise NotImplementedError
+
+    @classmethod
+    def wants_ends(cls, settings: S) -> bool:
+        """Tell whether `batch.ended`, the flows that ended, is to be filled."""
+        return False
+
+    def run(self, batch: PacketBatch) -> None:
+        """Take a batch from the engine."""
+        self._interfaces = batch.interfaces
+        self.on_batch(batch)
+
+    def tracker(
+        self,
+        *,
+        key: Key,
+        threshold: float,
+        memory: float,
+        expiry: float,
+        distinct: Distinct | None = None,
+        rate: float = 0.0,
+    ) -> Tracker:
+        """Make a tracker (see `Tracker`); what it must forget for want of room is counted with this detector."""
+        tracker = Tracker(key=key, threshold=threshold, memory=memory, expiry=expiry, distinct=distinct, rate=rate)
+        self._trackers.append(tracker)
+        return tracker
+
+    def random_walk(self) -> RandomWalk:
+        """Make a test of whose first contacts mostly fail (see `RandomWalk`)."""
+        walk = RandomWalk()
+        self._trackers.append(walk)
+        return walk
+
+    @property
+    def evicted(self) -> int:
+        """Keys, values and sources that the trackers had to forget for want of room."""
+        return sum(tracker.evicted for tracker in self._trackers)
+
+    @property
+    def logs(self) -> bool:
+        """Whether anybody wants traffic records."""
+        return self._context.log is not None
+
+    def log(self, rows: NDArray[Any]) -> None:
+        """Write traffic records: rows of `RECORD_DTYPE`, in order of their clock, phase and index."""
+        if self._context.log is not None and len(rows):
+            self._context.log(rows)
+
+    def alert(self, kind: str, episode: Episode, *, severity: Severity | None = None, **evidence: Any) -> None:
+        """Report a change of an episode. `evidence` adds to, or replaces, what the episode itself tells."""
+        known = self.kinds.get(kind) or AlertKind(kind.replace("_", " "), "medium")
+        interface = self._interfaces[episode.interface] if episode.interface < len(self._interfaces) else ""
+        has_ports = episode.proto in _WITH_PORTS
+        source, target = episode.src_ip, episode.dest_ip
+        self._context.raise_alert(
+            Alert(
+                id=_identity(kind, source, target, episode.dest_port, episode.first),
+                plugin=self.name,
+                kind=kind,
+                state=episode.state,
+                severity=severity or known.severity,
+                signature=known.signature,
+                time=episode.time,
+                first_seen=episode.first,
+                last_seen=episode.last,
+                packets=episode.packets,
+                bytes=episode.bytes,
+                src_ip=source,
+                src_port=episode.sport if known.ports and has_ports else None,
+                dest_ip=target,
+                dest_port=episode.dport if known.ports and has_ports else episode.dest_port,
+                proto=PROTOCOL_NAMES.get(Kind(episode.kind)),
+                in_iface=interface or None,
+                community_id=_community_id(episode),
+                evidence=Evidence(**{**_evidence(episode), **evidence}),
+                line=known.line,
+            ),
+            (episode.time, episode.phase, episode.index),
+        )
+
+
+class PacketDetector(Detector[S]):
+    """The simplest detector: `on_packet` is called for each packet, and `self.alert(kind, packet)` reports it.
+
+    What one source does to one target again is the same episode, until it was quiet for `expiry` seconds. A packet costs microseconds here, not nanoseconds.
+    """
+
+    expiry: ClassVar[float] = 60.0
+
+    def on_packet(self, packet: Packet) -> None:
+        """Look at one packet. It is valid until this returns."""
+        raise NotImplementedError
+
+    def on_batch(self, batch: PacketBatch) -> None:
+        self._found: dict[str, dict[int, tuple[int, Severity | None, dict[str, Any]]]] = {}
+        for packet in batch:
+            self.on_packet(packet)
+        for kind in self._found.keys() - self._by_kind.keys():
+            self._by_kind[kind] = self.tracker(key="pair", threshold=1, memory=self.expiry, expiry=self.expiry)
+        for kind, tracker in sorted(self._by_kind.items()):
+            found = self._found.get(kind, {})
+            where = np.zeros(len(batch), np.bool_)
+            where[[row for row, _, _ in found.values()]] = True
+            for episode in tracker.update(batch, where):
+                _, severity, evidence = found.get(episode.index, (0, None, {}))
+                super().alert(kind, episode, severity=severity, **evidence)
+
+    def run(self, batch: PacketBatch) -> None:
+        if not hasattr(self, "_by_kind"):
+            self._by_kind: dict[str, Tracker] = {}
+        super().run(batch)
+
+    def alert(self, kind: str, packet: Packet, *, severity: Severity | None = None, **evidence: Any) -> None:  # type: ignore[override]
+        """Report a packet."""
+        index = int(packet.batch.index[packet.row])
+        self._found.setdefault(kind, {})[index] = (packet.row, severity, evidence)
+
+
+def _identity(kind: str, source: str | None, target: str | None, port: int | None, first: int) -> str:
+    return blake2b(f"{kind} {source} {target} {port} {first}".encode(), digest_size=8).hexdigest()
+
+
+def _evidence(episode: Episode) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if episode.by == "dest_port":
+        found.update(dest_ports=episode.samples, dest_port_count=episode.distinct)
+    elif episode.by == "dest":
+        found.update(dest_ips=[address(*value) for value in episode.samples], dest_ip_count=episode.distinct)  # type: ignore[misc]
+    elif episode.by == "source":
+        found.update(sources=[address(*value) for value in episode.samples], source_count=episode.distinct)  # type: ignore[misc]
+    if episode.proto in _WITH_PORTS:
+        found.update(src_ports=episode.sports)
+    if episode.by:
+        pending, answered, half_open, refused, silent, _ = episode.outcomes
+        found.update(refused=refused, silent=silent, half_open=half_open, answered=answered, pending=pending)
+    return found
+
+
+_FLOW_TUPLES = {
+    Kind.TCP: "make_tcp",
+    Kind.UDP: "make_udp",
+    Kind.ICMP: "make_icmp",
+    Kind.ICMP6: "make_icmp6",
+    Kind.SCTP: "make_sctp",
+}
+
+
+def _community_id(episode: Episode) -> str | None:
+    """The Community ID of the flow whose packet decided the change (Corelight's specification, version 1)."""
+    import communityid
+
+    make = _FLOW_TUPLES.get(Kind(episode.kind))
+    if make is None:
+        return None
+    ports = (episode.sport, episode.dport) if episode.proto in _WITH_PORTS else (episode.icmp_type, episode.icmp_code)
+    flow = getattr(communityid.FlowTuple, make)(address(*episode.src), address(*episode.dst), *ports)
+    calculated: str | None = communityid.CommunityID().calc(flow)
+    return calculated

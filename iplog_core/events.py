@@ -1,0 +1,140 @@
+"""What leaves the pipeline: traffic records as columns, alerts and statistics as objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+Severity = Literal["info", "low", "medium", "high"]
+State = Literal["start", "update", "end"]
+
+NO_OUTCOME = 255
+
+
+class RecordKind(IntEnum):
+    """What a traffic record tells of, in its column `record`; FLOW is a flow that has ended."""
+
+    CONNECTION_ATTEMPT = 0
+    DATAGRAM = 1
+    ICMP = 2
+    FLOW = 3
+
+
+RECORD_DTYPE = np.dtype(
+    [
+        ("time", "i8"), ("clock", "i8"), ("index", "i8"), ("end", "i8"),
+        ("src_hi", "u8"), ("src_lo", "u8"), ("dst_hi", "u8"), ("dst_lo", "u8"), ("about_hi", "u8"), ("about_lo", "u8"),
+        ("route_hi", "u8"), ("route_lo", "u8"), ("bytes", "u8"), ("reply_bytes", "u8"), ("packets", "u4"), ("reply_packets", "u4"), ("payload", "u4"),
+        ("sport", "u2"), ("dport", "u2"), ("interface", "u2"), ("about_sport", "u2"), ("about_dport", "u2"),
+        ("record", "u1"), ("phase", "u1"), ("kind", "u1"), ("version", "u1"), ("proto", "u1"),
+        ("icmp_type", "u1"), ("icmp_code", "u1"), ("about_proto", "u1"), ("outcome", "u1"),
+    ],
+    align=True,
+)  # fmt: skip
+"""A traffic record, one row each.
+
+`time` is the capture's own in ns, of the packet that opened the flow; `clock`, `phase` and `index` order the records of a run. `bytes` is the
+length of the IP datagram, `payload` that of the UDP data or of the ICMP message. `outcome` is an `Outcome`, 255 where it is
+not told. `about_*` is what an ICMP message speaks of: the quoted packet of an error (protocol, ports, and in `about_hi`,
+`about_lo` the quoted destination), the gateway of a redirect, the pointer of a parameter problem (`about_lo`), the target of a neighbour solicitation.
+`route_*` is the destination that a redirect is for (that of the packet it quotes; in ICMPv6 it has a field of its own), 0 where it is not known.
+`end`, `packets`, `reply_packets` and `reply_bytes` are filled for FLOW records only (`bytes` then counts the initiator's side).
+"""
+
+
+class Records:
+    """A run of traffic records as columns (`RECORD_DTYPE`), in order."""
+
+    __slots__ = ("interfaces", "rows")
+
+    def __init__(self, rows: NDArray[Any], interfaces: Sequence[str]) -> None:
+        self.rows = rows
+        self.interfaces = interfaces
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice) -> Records:
+        return Records(self.rows[part], self.interfaces)
+
+
+class Evidence(BaseModel):
+    """Why an alert was raised: what was tried, what came back, the first few samples, the counts. Detectors add fields of their own."""
+
+    model_config = ConfigDict(extra="allow")
+
+    dest_ports: list[int] | None = None
+    dest_port_count: int | None = None
+    dest_ips: list[str] | None = None
+    dest_ip_count: int | None = None
+    src_ports: list[int] | None = None
+    src_port_count: int | None = None
+    sources: list[str] | None = None
+    source_count: int | None = None
+    refused: int | None = None
+    silent: int | None = None
+    half_open: int | None = None
+    answered: int | None = None
+    pending: int | None = None
+
+
+class Alert(BaseModel):
+    """An episode that a detector reports: its start, each tenfold of its packets, and its end share one `id`.
+
+    Times are ns since the epoch on the packet clock; `time` is when this alert was decided. `line` is a template for the text of the start where the
+    classic form ("NAME detected from ...") does not fit; such an alert has no line for its end. Its fields are {proto}, {src}, {sport}, {dst}, {dport}
+    and {to}, which is " to DST" where the log names destinations.
+    """
+
+    model_config = ConfigDict(validate_assignment=True)
+
+    id: str
+    plugin: str
+    kind: str
+    state: State
+    severity: Severity
+    signature: str
+    time: int
+    first_seen: int
+    last_seen: int
+    packets: int
+    bytes: int
+    suppressed: int = 0
+    src_ip: str | None = None
+    src_port: int | None = None
+    dest_ip: str | None = None
+    dest_port: int | None = None
+    proto: str | None = None
+    icmp_type: int | None = None
+    icmp_code: int | None = None
+    in_iface: str | None = None
+    community_id: str | None = None
+    evidence: Evidence = Field(default_factory=Evidence)
+    extra: dict[str, Any] = Field(default_factory=dict, description="Fields that plugins added.")
+    line: str | None = None
+
+
+class Stats(BaseModel):
+    """The counters of a run."""
+
+    time: int = 0
+    packets: int = 0
+    bytes: int = 0
+    flows: int = 0
+    alerts: int = 0
+    suppressed: int = 0
+    kernel_drops: int = 0
+    queue_drops: int = 0
+    evicted: int = 0
+    ignored: int = 0
+    unsupported: int = 0
+    malformed: dict[str, int] = Field(default_factory=dict)
+    plugin_errors: dict[str, int] = Field(default_factory=dict)
+
+
+Event = Records | Alert | Stats

@@ -1,0 +1,250 @@
+"""The plugin host: what is enabled, in which order, with which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from iplog_core import hookspec
+from iplog_core.config import Config
+from iplog_core.detector import Detector
+from iplog_core.errors import ConfigError, PluginError, did_you_mean
+from iplog_core.installed import Installed, installed
+from iplog_core.loader import Plugin, load_plugin, reason
+from iplog_core.origin import COMMAND_LINE, ENVIRONMENT, Key
+from iplog_core.settings import DetectorSettings, PluginSettings, Settings, SinkSettings
+from iplog_core.single import SingleFile
+from iplog_core.sink import Sink
+from iplog_core.validation import Faults, validate
+
+NOTHING_INSTALLED = "no plugin is installed; pip install 'iplog[all]' installs those that come with iplog."
+
+
+class Host:
+    """The enabled plugins.
+
+    `detectors` and `sinks` are the classes to run with their settings, in configured order; `hook` calls all plugins, the
+    one enabled first first; `settings` are those of the core, with the names in force in `enable`; `files` are the plugins
+    of `plugin_paths`, by name. `faults` has a line for each thing that is wrong with the configuration or with an enabled
+    plugin: where there is any, nothing may be run.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.settings: Settings = config.settings
+        self.installed = installed()
+        self.files: dict[str, Plugin] = {}
+        self.plugins: dict[str, Plugin] = {}
+        self.plugin_settings: dict[str, PluginSettings] = {}
+        self.faults = list(config.faults)
+        self._manager = pluggy.PluginManager("iplog")
+        self._manager.add_hookspecs(hookspec)
+
+    @classmethod
+    def load(cls, config: Config) -> Host:
+        """Import the enabled plugins, no other, and validate their settings."""
+        host = cls(config)
+        host.files = host._load_files()
+        if not host.installed and not config.settings.plugin_paths:
+            host.faults.append(NOTHING_INSTALLED)
+            return host
+        names = host._enabled()
+        host.settings = config.settings.model_copy(update={"enable": names})
+        for name in names:
+            host._load(name)
+        host._register()
+        host.faults.extend(host._unknown_tables())
+        for plugin in host.plugins.values():
+            host._validate(plugin)
+        if not host.faults:
+            host.faults.extend(host._found_by_plugins())
+        return host
+
+    @property
+    def hook(self) -> Any:
+        return self._manager.hook
+
+    @property
+    def detectors(self) -> list[tuple[type[Detector[Any]], DetectorSettings]]:
+        return list(self._of_kind(Detector))
+
+    @property
+    def sinks(self) -> list[tuple[type[Sink[Any]], SinkSettings]]:
+        return list(self._of_kind(Sink))
+
+    def sink_for(self, format: str) -> tuple[type[Sink[Any]], SinkSettings]:
+        """Return the sink that declares `format`, and its settings; it need not be enabled.
+
+        Raise ConfigError where none does, or where its settings are wrong.
+        """
+        for cls, settings in self.sinks:
+            if cls.format == format:
+                return cls, settings
+        formats = [cls.format for cls, _ in self.sinks if cls.format]
+        failed: list[str] = []
+        for candidate in self._candidates(format):
+            try:
+                plugin = load_plugin(candidate)[0]
+            except PluginError as error:
+                failed += error.faults
+                continue
+            if not isinstance(plugin.cls, type) or not issubclass(plugin.cls, Sink) or not plugin.cls.format:
+                continue
+            if plugin.cls.format == format:
+                return plugin.cls, self._settings_of_sink(plugin)
+            formats.append(plugin.cls.format)
+        raise ConfigError(*failed, _no_such_format(format, formats))
+
+    @contextmanager
+    def running(self, faults: list[str]) -> Iterator[None]:
+        """Tell the plugins that the run begins, and that it is over.
+
+        Raise PluginError where one cannot begin; one that cannot end is a line in `faults`.
+        """
+        self._call("iplog_start", self.settings)
+        try:
+            yield
+        finally:
+            try:
+                self._call("iplog_stop")
+            except PluginError as error:
+                faults += error.faults
+
+    def _call(self, hook: str, *arguments: Any) -> None:
+        """Call each plugin's hook. Raise PluginError with a line for each that fails."""
+        faults = []
+        for implementation in reversed(getattr(self.hook, hook).get_hookimpls()):
+            try:
+                implementation.function(*arguments[: len(implementation.argnames)])
+            except Exception as error:
+                faults.append(f"{implementation.plugin_name}: {hook} failed: {reason(error)}.")
+        if faults:
+            raise PluginError(*faults)
+
+    def label(self, owner: Installed | SingleFile) -> str:
+        return f"{owner.distribution} {owner.version}" if isinstance(owner, Installed) else str(owner)
+
+    def _load_files(self) -> dict[str, Plugin]:
+        """Import the files of `plugin_paths`: what they are called is not known before."""
+        set_by = self.config.origin.of(("plugin_paths",))
+        folder = Path() if set_by in (COMMAND_LINE, ENVIRONMENT) else self.config.folder
+        found: dict[str, Plugin] = {}
+        for path in dict.fromkeys(folder / path.expanduser() for path in self.config.settings.plugin_paths):
+            try:
+                plugins = load_plugin(SingleFile(path))
+            except PluginError as error:
+                self.faults += error.faults
+                continue
+            for plugin in plugins:
+                if (other := found.setdefault(plugin.name, plugin)) is not plugin:
+                    self.faults.append(f"{plugin.name}: both {other.owner} and {plugin.owner} give it; rename one.")
+        return found
+
+    def _enabled(self) -> list[str]:
+        """Return the names in force, in order; those that nobody gives are faults."""
+        settings, config = self.settings, self.config
+        known = sorted({plugin.name for plugin in self.installed} | set(self.files))
+        wanted: list[tuple[str, str]] = []
+        if settings.enable is None:
+            wanted += [(plugin.name, plugin.name) for plugin in self.installed if plugin.runs_by_default]
+        else:
+            wanted += [(name, config.origin.subject(("enable", index))) for index, name in enumerate(settings.enable)]
+        wanted += [(name, name) for name in self.files]
+        disabled = [(name, config.origin.subject(("disable", index))) for index, name in enumerate(settings.disable)]
+        added = [(name, "--enable") for name in config.enable]
+        removed = [(name, "--disable") for name in config.disable]
+        for name, subject in (*wanted, *disabled, *added, *removed):
+            if name not in known:
+                self.faults.append(f"{subject}: {_not_installed(name, known, name)}")
+        off = {name for name, _ in disabled}
+        names = [name for name, _ in wanted if name not in off] + [name for name, _ in added]
+        off = {name for name, _ in removed}
+        return [name for name in dict.fromkeys(names) if name in known and name not in off]
+
+    def _load(self, name: str) -> None:
+        owners: list[Installed | SingleFile] = [plugin for plugin in self.installed if plugin.name == name]
+        if name in self.files:
+            owners.append(self.files[name].owner)
+        if len(owners) > 1:
+            givers = " and ".join(self.label(owner) for owner in owners)
+            self.faults.append(f"{name}: both {givers} give a plugin of this name; uninstall one, or run with --disable {name}.")
+        elif name in self.files:
+            self.plugins[name] = self.files[name]
+        else:
+            try:
+                self.plugins[name] = load_plugin(owners[0])[0]
+            except PluginError as error:
+                self.faults += error.faults
+
+    def _register(self) -> None:
+        """Register the hooks; pluggy calls first what was registered last."""
+        modules = {id(plugin.module): plugin for plugin in reversed(self.plugins.values())}
+        for plugin in modules.values():
+            self._manager.register(plugin.module, name=str(plugin.owner))
+
+    def _unknown_tables(self) -> Iterator[str]:
+        origin = self.config.origin
+        known = sorted({plugin.name for plugin in self.installed} | set(self.files))
+        for name in self.settings.plugins:
+            if name not in known:
+                key: Key = ("plugins", name)
+
+                def near(found: str, key: Key = key) -> str:
+                    return origin.spelled(("plugins", found), like=key)
+
+                yield f"{origin.subject(key)}: {_not_installed(name, known, 'of that name', near)}"
+
+    def _validate(self, plugin: Plugin) -> None:
+        key: Key = ("plugins", plugin.name)
+        table = self.settings.plugins.get(plugin.name, {})
+        try:
+            self.plugin_settings[plugin.name] = validate(plugin.model, table, self.config.origin, key, self.config.folder)
+        except Faults as found:
+            self.faults += [f"{line} ({self.label(plugin.owner)})" for line in found.lines]
+
+    def _settings_of_sink(self, plugin: Plugin) -> SinkSettings:
+        before = len(self.faults)
+        self._validate(plugin)
+        if len(self.faults) > before:
+            raise ConfigError(*self.faults[before:])
+        settings = self.plugin_settings[plugin.name]
+        assert isinstance(settings, SinkSettings)
+        return settings
+
+    def _found_by_plugins(self) -> Iterator[str]:
+        for implementation in reversed(self.hook.iplog_check_config.get_hookimpls()):
+            try:
+                yield from implementation.function(*(self.settings for _ in implementation.argnames)) or ()
+            except Exception as error:
+                yield f"{implementation.plugin_name}: iplog_check_config failed: {reason(error)}."
+
+    def _of_kind(self, base: type[Any]) -> Iterator[tuple[Any, Any]]:
+        for name, plugin in self.plugins.items():
+            if plugin.cls is not None and issubclass(plugin.cls, base) and name in self.plugin_settings:
+                yield plugin.cls, self.plugin_settings[name]
+
+    def _candidates(self, format: str) -> list[Installed]:
+        """Return the plugins that may have a sink for `format`, those whose names look like it first: the others then stay unimported."""
+        off = {*self.settings.disable, *self.config.disable} - set(self.config.enable)
+        names = [plugin.name for plugin in self.installed]
+        candidates = [
+            plugin
+            for plugin in self.installed
+            if not plugin.runs_by_default and plugin.name not in self.plugins and plugin.name not in off and names.count(plugin.name) == 1
+        ]
+        return sorted(candidates, key=lambda plugin: (not plugin.name.startswith(format), plugin.name))
+
+
+def _not_installed(name: str, known: Iterable[str], called: str, spelled: Callable[[str], str] = str) -> str:
+    return f"no plugin {called} is installed.{did_you_mean(name, known, spelled)} Installed: {', '.join(known)}."
+
+
+def _no_such_format(format: str, formats: Iterable[str]) -> str:
+    known = sorted(set(formats))
+    if not known:
+        return f"--format {format}: no installed plugin writes it; pip install 'iplog[all]' brings text and json."
+    return f"--format {format}: no installed plugin writes it.{did_you_mean(format, known)} There are: {', '.join(known)}."

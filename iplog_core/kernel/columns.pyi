@@ -1,0 +1,1 @@
+LAYOUT: tuple[tuple[str, str], ...]

@@ -1,0 +1,23 @@
+import numpy as np
+from numpy.typing import NDArray
+
+class Flows:
+    opened: int
+    evicted: int
+    capacity: int
+    def __init__(
+        self,
+        *,
+        capacity: int,
+        contacts: int,
+        silent_timeout: int,
+        half_open_timeout: int,
+        tcp_idle: int,
+        udp_idle: int,
+        closed_idle: int,
+        keep_ends: bool = False,
+        secret: bytes = b"",
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def update(self, data: NDArray[np.uint8], block: NDArray[np.uint8], n: int, now: int) -> tuple[bytes, bytes]: ...
+    def finish(self, now: int) -> tuple[bytes, bytes]: ...

@@ -1,0 +1,658 @@
+"""The flow table: who began it, and how it went.
+
+A flow is the two-way 5-tuple; ICMP requests are one each by identifier and sequence number, ARP requests by their two addresses, other IP protocols by addresses and protocol.
+Its outcome is decided once:
+
+- answered: TCP, the initiator's own ACK or data after its SYN; UDP, ARP, ICMP requests and other protocols, a packet the other way; SCTP, COOKIE-ECHO;
+- half open: SYN-ACK (INIT-ACK) seen, then the initiator's RST (ABORT), or nothing of its own within `half_open_timeout`;
+- refused: RST (ABORT) to the opening, or an ICMP unreachable that quotes it, path MTU discovery apart;
+- silent: none of these within `silent_timeout` of the opening. An answer after that is told once more, as late.
+
+A SYN with another sequence number than the flow's own opens a new flow; with the same one it is a retransmission. A TCP packet without flow and SYN is a stray: it opens one in which nothing
+was asked for, so that a RST to it counts as refused, any other answer as answered. RSTs and replies without a request are strays that open nothing.
+
+Time is the packet clock. A deadline happens at its time, before the first packet that is not earlier. Flows stand in one list for each timeout, oldest first; when the table is full, the one goes whose
+list holds it for longest, by its time, then by the lists' order.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memset
+
+from iplog_core.kernel.columns cimport (
+    FLOW_CONTACT, FLOW_DECIDES, FLOW_KNOWN, FLOW_MEMBER, FLOW_OPENS, FLOW_REPLY, FLOW_STRAY, FLOW_UNANSWERED, KIND_ARP, KIND_ICMP, KIND_ICMP6, KIND_OTHER, KIND_SCTP,
+    KIND_TCP, KIND_UDP, Columns, columns_of,
+)
+from iplog_core.kernel.decode cimport PROTO_ICMP, PROTO_ICMP6, PROTO_SCTP, PROTO_TCP, PROTO_UDP, Quote, decode_quote
+from iplog_core.kernel.table cimport (
+    List, Node, Table, list_append, list_remove, list_renew, table_close, table_find, table_full, table_hash, table_insert, table_open, table_remove,
+)
+
+cdef enum TcpFlag:
+    FIN = 1, SYN = 2, RST = 4, ACK = 16
+
+cdef enum Chunk:
+    CHUNK_DATA = 0, CHUNK_INIT = 1, CHUNK_INIT_ACK = 2, CHUNK_ABORT = 6, CHUNK_COOKIE_ECHO = 10
+
+# Lists: what the flows in them wait for.
+cdef enum:
+    WAIT_ANSWER, WAIT_ACK, WAIT_TCP, WAIT_OTHER, WAIT_CLOSED, WAITS
+
+cdef struct Flow:
+    int64_t opened
+    int64_t opened_clock
+    int64_t last
+    int64_t index
+    uint64_t bytes[2]
+    uint32_t packets[2]
+    uint32_t length
+    uint32_t payload_length
+    uint32_t seq
+    uint16_t sport
+    uint16_t dport
+    uint16_t tcp_flags
+    uint16_t interface
+    uint16_t icmp_id
+    uint16_t icmp_seq
+    uint8_t kind
+    uint8_t version
+    uint8_t proto
+    uint8_t ttl
+    uint8_t icmp_type
+    uint8_t icmp_code
+    uint8_t wait
+    uint8_t outcome
+    uint8_t flipped
+    uint8_t stray
+    uint8_t contact
+    uint8_t known
+    uint8_t fins
+    uint8_t late
+
+cdef struct Rows:
+    FlowRow *rows
+    Py_ssize_t count
+    Py_ssize_t room
+    bint lost
+
+
+cdef class Flows:
+    """At most `capacity` flows and `contacts` first contacts; timeouts in ns. `keep_ends` asks for the flows that ended, too."""
+
+    cdef Table table
+    cdef Table contacts
+    cdef List[WAITS] lists
+    cdef List seen
+    cdef uint8_t *welcome
+    cdef int64_t[WAITS] timeouts
+    cdef int64_t next_deadline
+    cdef Flow *flows
+    cdef Rows decided
+    cdef Rows ended
+    cdef bint keep_ends
+    cdef readonly int64_t opened
+    cdef readonly int64_t evicted
+
+    def __cinit__(
+        self, *, uint32_t capacity, uint32_t contacts, int64_t silent_timeout, int64_t half_open_timeout, int64_t tcp_idle, int64_t udp_idle,
+        int64_t closed_idle, bint keep_ends=False, bytes secret=b"",
+    ):
+        table_open(&self.table, capacity, secret)
+        table_open(&self.contacts, contacts, secret)
+        self.flows = <Flow *> calloc(<size_t> capacity + 1, sizeof(Flow))
+        self.welcome = <uint8_t *> calloc(<size_t> contacts + 1, 1)
+        if self.flows == NULL or self.welcome == NULL:
+            raise MemoryError(f"no memory for {capacity:,} flows")
+        self.timeouts[WAIT_ANSWER] = silent_timeout
+        self.timeouts[WAIT_ACK] = half_open_timeout
+        self.timeouts[WAIT_TCP] = tcp_idle
+        self.timeouts[WAIT_OTHER] = udp_idle
+        self.timeouts[WAIT_CLOSED] = closed_idle
+        self.next_deadline = NEVER
+        self.keep_ends = keep_ends
+
+    def __dealloc__(self):
+        table_close(&self.table)
+        table_close(&self.contacts)
+        free(self.flows)
+        free(self.welcome)
+        free(self.decided.rows)
+        free(self.ended.rows)
+
+    def __len__(self):
+        return self.table.count
+
+    @property
+    def capacity(self):
+        return self.table.capacity
+
+    def update(self, const uint8_t[::1] data, uint8_t[::1] block, Py_ssize_t n, int64_t now):
+        """Fill the column `flow` of a decoded batch whose clock ends at `now`.
+
+        Return the flows that were decided and those that ended, each as the bytes of `FLOW_DTYPE` rows.
+        """
+        cdef Columns c
+        cdef Py_ssize_t i
+        with nogil:
+            if n:
+                c = columns_of(&block[0], n)
+                for i in range(n):
+                    if c.clock[i] >= self.next_deadline:
+                        self.run_deadlines(c.clock[i])
+                    self.packet(&c, i, &data[c.offset[i]])
+            if now >= self.next_deadline:
+                self.run_deadlines(now)
+        return self.take()
+
+    def finish(self, int64_t now):
+        """Let go of every flow after the last packet; what is not decided yet is told as pending. Return as `update` does."""
+        cdef int wait
+        cdef uint32_t slot
+        for wait in range(WAITS):
+            while self.lists[wait].oldest:
+                slot = self.lists[wait].oldest
+                self.end(slot, now, PHASE_END, self.flows[slot].index)
+        return self.take()
+
+    cdef tuple take(self):
+        if self.decided.lost or self.ended.lost:
+            raise MemoryError("no memory for decided flows")
+        return take_rows(&self.decided), take_rows(&self.ended)
+
+    cdef void run_deadlines(self, int64_t now) noexcept nogil:
+        """Let happen, in order of time, what was due by `now`."""
+        cdef int64_t due, nearest
+        cdef int wait, next_wait
+        cdef uint32_t slot
+        while True:
+            nearest = NEVER
+            next_wait = 0
+            for wait in range(WAITS):
+                slot = self.lists[wait].oldest
+                if slot:
+                    due = self.table.nodes[slot].time + self.timeouts[wait]
+                    if due < nearest:
+                        nearest = due
+                        next_wait = wait
+            self.next_deadline = nearest
+            if nearest > now:
+                return
+            slot = self.lists[next_wait].oldest
+            if next_wait == WAIT_ANSWER:
+                self.decide(slot, SILENT, nearest, PHASE_DEADLINE, self.flows[slot].index)
+                self.move(slot, WAIT_OTHER, nearest)
+            elif next_wait == WAIT_ACK:
+                self.decide(slot, HALF_OPEN, nearest, PHASE_DEADLINE, self.flows[slot].index)
+                self.move(slot, WAIT_OTHER, nearest)
+            else:
+                self.end(slot, nearest, PHASE_DEADLINE, self.flows[slot].index)
+
+    cdef void packet(self, Columns *c, Py_ssize_t i, const uint8_t *frame) noexcept nogil:
+        cdef uint8_t kind = c.kind[i]
+        if kind == KIND_TCP:
+            self.tcp(c, i)
+        elif kind == KIND_UDP:
+            self.exchange(c, i, c.sport[i], c.dport[i], 0)
+        elif kind == KIND_ICMP or kind == KIND_ICMP6:
+            self.icmp(c, i, frame)
+        elif kind == KIND_ARP:
+            self.arp(c, i)
+        elif kind == KIND_SCTP:
+            self.sctp(c, i)
+        elif kind == KIND_OTHER:
+            self.exchange(c, i, 0, 0, 0)
+
+    # One method for each way of opening and answering.
+
+    cdef void tcp(self, Columns *c, Py_ssize_t i) noexcept nogil:
+        cdef uint64_t[5] key
+        cdef uint32_t hash, slot
+        cdef uint16_t flags = c.tcp_flags[i]
+        cdef bint asks = (flags & (SYN | ACK)) == SYN
+        cdef bint flipped = flow_key(c, i, c.sport[i], c.dport[i], 0, key)
+        cdef bint reply
+        cdef Flow *f
+        hash = table_hash(&self.table, key)
+        slot = table_find(&self.table, key, hash)
+        if slot and asks and self.opens_anew(slot, flipped, c.tcp_seq[i]):
+            self.end(slot, c.clock[i], PHASE_PACKET, c.index[i])
+            slot = 0
+        if not slot:
+            if flags & RST and not flags & SYN:
+                c.flow[i] = FLOW_STRAY
+            else:
+                self.open(c, i, key, hash, flipped, not asks)
+            return
+        f = &self.flows[slot]
+        reply = f.flipped != flipped
+        self.member(c, i, f, reply)
+        if flags & FIN:
+            f.fins |= 2 if reply else 1
+        if f.stray:
+            if reply:
+                self.answer(c, i, slot, not flags & RST)
+        elif reply:
+            if flags & RST:
+                if f.wait == WAIT_ANSWER:
+                    self.decide_by(c, i, slot, REFUSED)
+                elif f.wait == WAIT_ACK:
+                    self.decide_by(c, i, slot, HALF_OPEN)
+            elif f.wait == WAIT_ANSWER:
+                self.move(slot, WAIT_ACK, c.clock[i])
+                return
+            else:
+                self.late(c, i, slot)
+        elif flags & RST:
+            if f.wait == WAIT_ACK:
+                self.decide_by(c, i, slot, HALF_OPEN)
+        elif flags & ACK and not flags & SYN:
+            if f.outcome == PENDING:
+                self.decide_by(c, i, slot, ANSWERED)
+            else:
+                self.late(c, i, slot)
+        if f.wait == WAIT_ANSWER or f.wait == WAIT_ACK:
+            return
+        if flags & RST or f.fins == 3:
+            self.move(slot, WAIT_CLOSED, c.clock[i])
+        elif f.outcome == ANSWERED and f.wait != WAIT_CLOSED:
+            self.move(slot, WAIT_TCP, c.clock[i])
+        else:
+            self.move(slot, f.wait, c.clock[i])
+
+    cdef bint opens_anew(self, uint32_t slot, bint flipped, uint32_t seq) noexcept nogil:
+        """Tell whether a SYN on a known 5-tuple begins another flow."""
+        cdef Flow *f = &self.flows[slot]
+        if f.stray:
+            return True
+        if f.flipped != flipped:
+            return f.wait == WAIT_CLOSED or f.wait == WAIT_OTHER
+        return f.seq != seq
+
+    cdef void exchange(self, Columns *c, Py_ssize_t i, uint16_t sport, uint16_t dport, uint16_t tag) noexcept nogil:
+        """UDP, and other protocols: the first packet opens, any packet the other way answers."""
+        cdef uint64_t[5] key
+        cdef uint32_t hash, slot
+        cdef bint flipped = flow_key(c, i, sport, dport, tag, key)
+        cdef bint reply
+        hash = table_hash(&self.table, key)
+        slot = table_find(&self.table, key, hash)
+        if not slot:
+            self.open(c, i, key, hash, flipped, False)
+            return
+        reply = self.flows[slot].flipped != flipped
+        self.member(c, i, &self.flows[slot], reply)
+        if reply:
+            self.answer(c, i, slot, True)
+        if self.flows[slot].wait != WAIT_ANSWER:
+            self.move(slot, WAIT_OTHER, c.clock[i])
+
+    cdef void icmp(self, Columns *c, Py_ssize_t i, const uint8_t *frame) noexcept nogil:
+        cdef uint8_t kind = c.icmp_type[i]
+        cdef bint six = c.kind[i] == KIND_ICMP6
+        if six:
+            if kind == 128 or kind == 129:
+                self.request(c, i, c.icmp_id[i], c.icmp_seq[i], 128, kind == 129)
+            elif kind == 1:
+                self.unreachable(c, i, frame)
+        elif kind == 8 or kind == 0:
+            self.request(c, i, c.icmp_id[i], c.icmp_seq[i], 8, kind == 0)
+        elif kind == 13 or kind == 15 or kind == 17:
+            self.request(c, i, c.icmp_id[i], c.icmp_seq[i], kind, False)
+        elif kind == 14 or kind == 16 or kind == 18:
+            self.request(c, i, c.icmp_id[i], c.icmp_seq[i], kind - 1, True)
+        elif kind == 3 and c.icmp_code[i] != 4:
+            self.unreachable(c, i, frame)
+
+    cdef void arp(self, Columns *c, Py_ssize_t i) noexcept nogil:
+        if c.src_lo[i] != c.dst_lo[i] and (c.icmp_type[i] == 1 or c.icmp_type[i] == 2):
+            self.request(c, i, 0, 0, 1, c.icmp_type[i] == 2)
+
+    cdef void request(self, Columns *c, Py_ssize_t i, uint16_t one, uint16_t two, uint16_t tag, bint reply) noexcept nogil:
+        """A request opens, also again after its answer or a silence; the matching reply answers."""
+        cdef uint64_t[5] key
+        cdef uint32_t hash, slot
+        cdef bint flipped = flow_key(c, i, 0, 0, tag, key)
+        cdef Flow *f
+        key[4] |= <uint64_t> one << 48 | <uint64_t> two << 32
+        hash = table_hash(&self.table, key)
+        slot = table_find(&self.table, key, hash)
+        f = &self.flows[slot]
+        if reply:
+            if not slot or f.flipped == flipped:
+                c.flow[i] = FLOW_STRAY
+                return
+            self.member(c, i, f, True)
+            self.answer(c, i, slot, True)
+            self.move(slot, WAIT_CLOSED, c.clock[i])
+        elif slot and f.flipped == flipped and f.wait == WAIT_ANSWER:
+            self.member(c, i, f, False)
+        else:
+            if slot:
+                self.end(slot, c.clock[i], PHASE_PACKET, c.index[i])
+            self.open(c, i, key, hash, flipped, False)
+
+    cdef void sctp(self, Columns *c, Py_ssize_t i) noexcept nogil:
+        cdef uint64_t[5] key
+        cdef uint32_t hash, slot
+        cdef uint8_t chunk = c.sctp_chunk[i]
+        cdef bint flipped = flow_key(c, i, c.sport[i], c.dport[i], 0, key)
+        cdef bint reply
+        cdef Flow *f
+        hash = table_hash(&self.table, key)
+        slot = table_find(&self.table, key, hash)
+        if slot and chunk == CHUNK_INIT and self.opens_anew(slot, flipped, self.flows[slot].seq):
+            self.end(slot, c.clock[i], PHASE_PACKET, c.index[i])
+            slot = 0
+        if not slot:
+            if chunk == CHUNK_ABORT:
+                c.flow[i] = FLOW_STRAY
+            else:
+                self.open(c, i, key, hash, flipped, chunk != CHUNK_INIT)
+            return
+        f = &self.flows[slot]
+        reply = f.flipped != flipped
+        self.member(c, i, f, reply)
+        if f.stray:
+            if reply:
+                self.answer(c, i, slot, chunk != CHUNK_ABORT)
+        elif reply:
+            if chunk == CHUNK_ABORT:
+                if f.wait == WAIT_ANSWER:
+                    self.decide_by(c, i, slot, REFUSED)
+            elif f.wait == WAIT_ANSWER:
+                self.move(slot, WAIT_ACK, c.clock[i])
+                return
+            else:
+                self.late(c, i, slot)
+        elif chunk == CHUNK_ABORT:
+            if f.wait == WAIT_ACK:
+                self.decide_by(c, i, slot, HALF_OPEN)
+        elif chunk == CHUNK_COOKIE_ECHO or chunk == CHUNK_DATA:
+            if f.outcome == PENDING:
+                self.decide_by(c, i, slot, ANSWERED)
+            else:
+                self.late(c, i, slot)
+        if f.wait != WAIT_ANSWER and f.wait != WAIT_ACK:
+            self.move(slot, WAIT_TCP if f.outcome == ANSWERED else WAIT_OTHER, c.clock[i])
+
+    cdef void unreachable(self, Columns *c, Py_ssize_t i, const uint8_t *frame) noexcept nogil:
+        """An ICMP unreachable refuses the flow whose opening side it quotes."""
+        cdef uint64_t[5] key
+        cdef uint32_t slot
+        cdef bint flipped
+        cdef Quote q
+        if c.transport[i] == 0 or c.captured[i] < c.transport[i] + 8:
+            return
+        if not decode_quote(&q, frame + c.transport[i] + 8, frame + c.captured[i]):
+            return
+        flipped = quote_key(&q, key)
+        slot = table_find(&self.table, key, table_hash(&self.table, key))
+        if not slot:
+            return
+        c.flow[i] |= FLOW_MEMBER
+        if self.flows[slot].flipped == flipped:
+            if self.flows[slot].wait == WAIT_ANSWER:
+                self.decide_by(c, i, slot, REFUSED)
+
+    # What these share.
+
+    cdef void open(self, Columns *c, Py_ssize_t i, const uint64_t *key, uint32_t hash, bint flipped, bint stray) noexcept nogil:
+        cdef uint32_t slot
+        cdef Flow *f
+        if table_full(&self.table):
+            self.evict(c, i)
+        slot = table_insert(&self.table, key, hash)
+        f = &self.flows[slot]
+        memset(f, 0, sizeof(Flow))
+        f.opened = c.time[i]
+        f.opened_clock = c.clock[i]
+        f.last = c.clock[i]
+        f.index = c.index[i]
+        f.bytes[0] = c.length[i]
+        f.packets[0] = 1
+        f.length = c.length[i]
+        f.payload_length = c.payload_length[i]
+        f.seq = c.tcp_seq[i]
+        f.sport = c.sport[i]
+        f.dport = c.dport[i]
+        f.tcp_flags = c.tcp_flags[i]
+        f.interface = c.interface[i]
+        f.icmp_id = c.icmp_id[i]
+        f.icmp_seq = c.icmp_seq[i]
+        f.kind = c.kind[i]
+        f.version = c.version[i]
+        f.proto = c.proto[i]
+        f.ttl = c.ttl[i]
+        f.icmp_type = c.icmp_type[i]
+        f.icmp_code = c.icmp_code[i]
+        f.flipped = flipped
+        f.stray = stray
+        f.fins = 1 if f.tcp_flags & FIN else 0
+        if not stray:
+            self.contact(c, i, f)
+        f.wait = WAIT_ANSWER
+        list_append(&self.table, &self.lists[WAIT_ANSWER], slot, c.clock[i])
+        if c.clock[i] + self.timeouts[WAIT_ANSWER] < self.next_deadline:
+            self.next_deadline = c.clock[i] + self.timeouts[WAIT_ANSWER]
+        c.flow[i] = FLOW_OPENS | FLOW_UNANSWERED | (FLOW_STRAY if stray else 0) | (FLOW_CONTACT if f.contact else 0) | (FLOW_KNOWN if f.known else 0)
+        self.opened += 1
+
+    cdef void contact(self, Columns *c, Py_ssize_t i, Flow *f) noexcept nogil:
+        """Tell whether this is its source's first flow to that host, protocol and port, and whether one was answered before. The coldest contact goes first."""
+        cdef uint64_t[5] key
+        cdef uint32_t hash, slot
+        contact_key(c.src_hi[i], c.src_lo[i], c.dst_hi[i], c.dst_lo[i], f, key)
+        hash = table_hash(&self.contacts, key)
+        slot = table_find(&self.contacts, key, hash)
+        if slot:
+            list_renew(&self.contacts, &self.seen, slot, c.clock[i])
+            f.known = self.welcome[slot]
+            return
+        if table_full(&self.contacts):
+            slot = self.seen.oldest
+            list_remove(&self.contacts, &self.seen, slot)
+            table_remove(&self.contacts, slot)
+        slot = table_insert(&self.contacts, key, hash)
+        list_append(&self.contacts, &self.seen, slot, c.clock[i])
+        self.welcome[slot] = False
+        f.contact = True
+
+    cdef void welcomed(self, uint32_t flow) noexcept nogil:
+        """Remember that a contact was answered."""
+        cdef uint64_t[5] key
+        cdef uint32_t slot
+        cdef const Node *node = &self.table.nodes[flow]
+        cdef const Flow *f = &self.flows[flow]
+        cdef int a = 2 if f.flipped else 0
+        cdef int b = 0 if f.flipped else 2
+        if f.stray or f.known:
+            return
+        contact_key(node.key[a], node.key[a + 1], node.key[b], node.key[b + 1], f, key)
+        slot = table_find(&self.contacts, key, table_hash(&self.contacts, key))
+        if slot:
+            self.welcome[slot] = True
+
+    cdef void member(self, Columns *c, Py_ssize_t i, Flow *f, bint reply) noexcept nogil:
+        f.packets[reply] += 1
+        f.bytes[reply] += c.length[i]
+        f.last = c.clock[i]
+        c.flow[i] = FLOW_MEMBER | (FLOW_REPLY if reply else FLOW_UNANSWERED if f.outcome != ANSWERED and not f.late else 0)
+
+    cdef void answer(self, Columns *c, Py_ssize_t i, uint32_t slot, bint accepts) noexcept nogil:
+        """A packet the other way, where one is enough to decide."""
+        cdef Flow *f = &self.flows[slot]
+        if f.outcome == PENDING:
+            self.decide_by(c, i, slot, ANSWERED if accepts else REFUSED)
+        elif accepts:
+            self.late(c, i, slot)
+
+    cdef void decide_by(self, Columns *c, Py_ssize_t i, uint32_t slot, uint8_t outcome) noexcept nogil:
+        """Decide a flow at this packet. It waits for nothing in particular until the caller knows better."""
+        c.flow[i] |= FLOW_DECIDES
+        self.decide(slot, outcome, c.clock[i], PHASE_PACKET, c.index[i])
+        self.move(slot, WAIT_OTHER, c.clock[i])
+
+    cdef void late(self, Columns *c, Py_ssize_t i, uint32_t slot) noexcept nogil:
+        """Tell, once, of an answer after a silence, or of the initiator's own after it was half open."""
+        cdef Flow *f = &self.flows[slot]
+        if (f.outcome == SILENT or (f.outcome == HALF_OPEN and not c.flow[i] & FLOW_REPLY)) and not f.late:
+            f.late = True
+            c.flow[i] |= FLOW_DECIDES
+            self.welcomed(slot)
+            add_row(&self.decided, &self.table.nodes[slot], f, LATE, c.clock[i], PHASE_PACKET, c.index[i])
+
+    cdef void decide(self, uint32_t slot, uint8_t outcome, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
+        cdef Flow *f = &self.flows[slot]
+        f.outcome = outcome
+        if outcome == ANSWERED:
+            self.welcomed(slot)
+        add_row(&self.decided, &self.table.nodes[slot], f, outcome, time, phase, index)
+
+    cdef void move(self, uint32_t slot, uint8_t wait, int64_t time) noexcept nogil:
+        cdef Flow *f = &self.flows[slot]
+        if f.wait == wait:
+            list_renew(&self.table, &self.lists[wait], slot, time)
+            return
+        list_remove(&self.table, &self.lists[f.wait], slot)
+        f.wait = wait
+        list_append(&self.table, &self.lists[wait], slot, time)
+        if time + self.timeouts[wait] < self.next_deadline:
+            self.next_deadline = time + self.timeouts[wait]
+
+    cdef void evict(self, Columns *c, Py_ssize_t i) noexcept nogil:
+        cdef uint32_t slot, coldest = 0
+        cdef int wait
+        for wait in range(WAITS):
+            slot = self.lists[wait].oldest
+            if slot and (not coldest or self.table.nodes[slot].time < self.table.nodes[coldest].time):
+                coldest = slot
+        self.evicted += 1
+        self.end(coldest, c.clock[i], PHASE_PACKET, c.index[i])
+
+    cdef void end(self, uint32_t slot, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
+        """Forget a flow. One that nothing decided is told as pending."""
+        cdef Flow *f = &self.flows[slot]
+        if f.wait == WAIT_ANSWER or f.wait == WAIT_ACK:
+            self.decide(slot, PENDING, time, phase, index)
+        if self.keep_ends:
+            add_row(&self.ended, &self.table.nodes[slot], f, f.outcome, time, phase, index)
+        list_remove(&self.table, &self.lists[f.wait], slot)
+        table_remove(&self.table, slot)
+
+
+cdef int64_t NEVER = 0x7FFFFFFFFFFFFFFF
+
+
+cdef inline void contact_key(
+    uint64_t src_hi, uint64_t src_lo, uint64_t dst_hi, uint64_t dst_lo, const Flow *f, uint64_t *key
+) noexcept nogil:
+    key[0] = src_hi
+    key[1] = src_lo
+    key[2] = dst_hi
+    key[3] = dst_lo
+    key[4] = <uint64_t> f.dport << 16 | <uint64_t> f.kind << 8 | f.proto
+
+
+cdef inline bint flow_key(Columns *c, Py_ssize_t i, uint16_t sport, uint16_t dport, uint16_t tag, uint64_t *key) noexcept nogil:
+    """The same key for both directions: the lesser endpoint first. Return whether that swapped them."""
+    return pair_key(c.src_hi[i], c.src_lo[i], c.dst_hi[i], c.dst_lo[i], sport, dport, <uint32_t> tag << 16 | <uint32_t> c.kind[i] << 8 | c.proto[i], key)
+
+
+cdef inline bint pair_key(
+    uint64_t src_hi, uint64_t src_lo, uint64_t dst_hi, uint64_t dst_lo, uint16_t sport, uint16_t dport, uint32_t what, uint64_t *key
+) noexcept nogil:
+    cdef bint flipped = src_hi > dst_hi or (src_hi == dst_hi and (src_lo > dst_lo or (src_lo == dst_lo and sport > dport)))
+    if flipped:
+        key[0] = dst_hi
+        key[1] = dst_lo
+        key[2] = src_hi
+        key[3] = src_lo
+        key[4] = <uint64_t> dport << 48 | <uint64_t> sport << 32 | what
+    else:
+        key[0] = src_hi
+        key[1] = src_lo
+        key[2] = dst_hi
+        key[3] = dst_lo
+        key[4] = <uint64_t> sport << 48 | <uint64_t> dport << 32 | what
+    return flipped
+
+
+cdef inline bint quote_key(Quote *q, uint64_t *key) noexcept nogil:
+    """The key of the flow that a quoted packet belongs to. Return whether its endpoints were swapped."""
+    cdef uint32_t what
+    cdef bint flipped
+    if q.proto == PROTO_TCP:
+        what = KIND_TCP << 8 | q.proto
+    elif q.proto == PROTO_UDP:
+        what = KIND_UDP << 8 | q.proto
+    elif q.proto == PROTO_SCTP:
+        what = KIND_SCTP << 8 | q.proto
+    elif q.proto == PROTO_ICMP or q.proto == PROTO_ICMP6:
+        what = <uint32_t> q.icmp_type << 16 | (KIND_ICMP if q.proto == PROTO_ICMP else KIND_ICMP6) << 8 | q.proto
+        flipped = pair_key(q.src_hi, q.src_lo, q.dst_hi, q.dst_lo, 0, 0, what, key)
+        key[4] |= <uint64_t> q.icmp_id << 48 | <uint64_t> q.icmp_seq << 32
+        return flipped
+    else:
+        what = KIND_OTHER << 8 | q.proto
+    return pair_key(q.src_hi, q.src_lo, q.dst_hi, q.dst_lo, q.sport, q.dport, what, key)
+
+
+cdef void add_row(Rows *out, const Node *node, const Flow *f, uint8_t outcome, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
+    cdef FlowRow *row
+    cdef void *more
+    cdef int a = 2 if f.flipped else 0
+    cdef int b = 0 if f.flipped else 2
+    if out.count == out.room:
+        out.room = 2 * out.room if out.room else 256
+        more = realloc(out.rows, out.room * sizeof(FlowRow))
+        if more == NULL:
+            out.room = out.count
+            out.lost = True
+            return
+        out.rows = <FlowRow *> more
+    row = &out.rows[out.count]
+    out.count += 1
+    row.time = time
+    row.opened = f.opened
+    row.opened_clock = f.opened_clock
+    row.last = f.last
+    row.index = index
+    row.src_hi = node.key[a]
+    row.src_lo = node.key[a + 1]
+    row.dst_hi = node.key[b]
+    row.dst_lo = node.key[b + 1]
+    row.bytes = f.bytes[0]
+    row.reply_bytes = f.bytes[1]
+    row.packets = f.packets[0]
+    row.reply_packets = f.packets[1]
+    row.length = f.length
+    row.payload_length = f.payload_length
+    row.sport = f.sport
+    row.dport = f.dport
+    row.tcp_flags = f.tcp_flags
+    row.interface = f.interface
+    row.icmp_id = f.icmp_id
+    row.icmp_seq = f.icmp_seq
+    row.kind = f.kind
+    row.version = f.version
+    row.proto = f.proto
+    row.ttl = f.ttl
+    row.icmp_type = f.icmp_type
+    row.icmp_code = f.icmp_code
+    row.outcome = outcome
+    row.stray = f.stray
+    row.contact = f.contact
+    row.phase = phase
+    row.known = f.known
+    row.spare = 0
+
+
+cdef bytes take_rows(Rows *out):
+    """Hand out the rows and start afresh; a large buffer is given back."""
+    cdef bytes taken = (<const char *> out.rows)[: out.count * sizeof(FlowRow)] if out.count else b""
+    out.count = 0
+    if out.room > 65536:
+        free(out.rows)
+        out.rows = NULL
+        out.room = 0
+    return taken

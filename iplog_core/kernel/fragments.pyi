@@ -1,0 +1,9 @@
+import numpy as np
+from numpy.typing import NDArray
+
+class Fragments:
+    evicted: int
+    incomplete: int
+    def __init__(self, capacity: int, timeout: int, secret: bytes = b"") -> None: ...
+    def __len__(self) -> int: ...
+    def update(self, data: NDArray[np.uint8], block: NDArray[np.uint8], n: int) -> None: ...

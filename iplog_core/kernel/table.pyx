@@ -1,0 +1,38 @@
+"""See table.pxd."""
+
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+import os
+
+
+cdef int table_open(Table *table, uint32_t capacity, bytes secret) except -1:
+    """Make an empty table of `capacity` entries; `secret` seeds the hash, 88 bytes, random where it is empty."""
+    cdef uint64_t buckets = 1
+    cdef bytes coefficients = secret if secret else os.urandom(88)
+    if len(coefficients) != 88:
+        raise ValueError("a table's secret has 88 bytes")
+    while buckets < capacity:
+        buckets *= 2
+    # Fresh memory from the system counts only when it is touched, so a large capacity costs nothing until it is used.
+    table.memory = calloc(<size_t> capacity + 2, sizeof(Node))
+    table.buckets = <uint32_t *> calloc(buckets, sizeof(uint32_t))
+    if table.memory == NULL or table.buckets == NULL:
+        table_close(table)
+        raise MemoryError(f"no memory for a table of {capacity:,} entries")
+    # On a cache line each: finding a key touches one.
+    table.nodes = <Node *> ((<size_t> table.memory + 63) & ~(<size_t> 63))
+    table.mask = <uint32_t> (buckets - 1)
+    table.capacity = capacity
+    table.used = 0
+    table.free = 0
+    table.count = 0
+    memcpy(table.secret, <const char *> coefficients, 88)
+    return 0
+
+
+cdef void table_close(Table *table) noexcept:
+    free(table.memory)
+    free(table.buckets)
+    table.memory = NULL
+    table.buckets = NULL

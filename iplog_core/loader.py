@@ -1,0 +1,169 @@
+"""Import a plugin and look at what it contributes; what is wrong with it becomes one line a fault."""
+
+from __future__ import annotations
+
+import traceback
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from iplog_core import hookspec
+from iplog_core.detector import Detector
+from iplog_core.errors import PluginError, did_you_mean
+from iplog_core.hookspec import API_VERSION
+from iplog_core.installed import Installed
+from iplog_core.settings import DetectorSettings, PluginSettings, SinkSettings
+from iplog_core.single import SingleFile
+from iplog_core.sink import Sink
+
+Owner = Installed | SingleFile
+PluginClass = type[Detector[Any]] | type[Sink[Any]]
+
+_CONTRIBUTIONS: dict[str, tuple[type[Any], type[PluginSettings]]] = {
+    "iplog_detectors": (Detector, DetectorSettings),
+    "iplog_sinks": (Sink, SinkSettings),
+}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that was imported, and the class that it contributes; None where it has hooks only."""
+
+    name: str
+    owner: Owner
+    module: Any
+    cls: PluginClass | None
+
+    @property
+    def model(self) -> type[PluginSettings]:
+        """The model of its settings; one without fields where it has none."""
+        return settings_model(self.cls) if self.cls else PluginSettings
+
+    @property
+    def is_sink(self) -> bool:
+        return self.cls is not None and issubclass(self.cls, Sink)
+
+
+def load_plugin(owner: Owner) -> list[Plugin]:
+    """Import a plugin. One distribution's entry point gives one, a single file as many as it has classes.
+
+    Raise PluginError where it cannot be imported or does not keep to the interface: its lines name the distribution and its version.
+    """
+    module = _import(owner)
+    _check_api(owner, module)
+    hooks = _hooks(owner, module)
+    contributed = [(hook, cls) for hook in _CONTRIBUTIONS if hook in hooks for cls in _classes(owner, hook, hooks[hook])]
+    if isinstance(owner, SingleFile) and not set(hooks) & set(_CONTRIBUTIONS):
+        contributed = _defined(module)
+    if not hooks and not contributed:
+        wanted = "a Detector or a Sink" if isinstance(owner, SingleFile) else "a function marked @iplog_core.hookimpl, such as iplog_detectors"
+        raise PluginError(f"{owner}: contributes nothing; expected {wanted}.")
+    faults = [fault for hook, cls in contributed for fault in _class_faults(owner, hook, cls)]
+    names = [getattr(cls, "name", "") for _, cls in contributed]
+    faults += [f"{owner}: two classes have the name {name}; expected one." for name in sorted({n for n in names if names.count(n) > 1})]
+    if faults:
+        raise PluginError(*faults)
+    if not contributed:
+        return [Plugin(owner.name, owner, module, None)]
+    return [Plugin(cls.name, owner, module, cls) for _, cls in contributed]
+
+
+def settings_model(cls: PluginClass) -> type[PluginSettings]:
+    """Return the model in a class's `Detector[...]` or `Sink[...]`, else the base of all."""
+    for base in cls.__mro__:
+        for generic in vars(base).get("__orig_bases__", ()):
+            for argument in typing.get_args(generic):
+                if isinstance(argument, type):
+                    return argument
+    return SinkSettings if issubclass(cls, Sink) else DetectorSettings
+
+
+def reason(error: BaseException) -> str:
+    """Return an exception of a plugin as one line, with the last place in the plugin's code that it went through."""
+    text = " ".join(str(error).split())
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, SyntaxError) and error.filename:
+        return said
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_of_a_plugin(frame.filename)]
+    return f"{said} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else said
+
+
+def _is_of_a_plugin(filename: str) -> bool:
+    return not filename.startswith("<frozen") and Path(filename).parent != Path(__file__).parent and "importlib" not in Path(filename).parts
+
+
+def _import(owner: Owner) -> Any:
+    try:
+        return owner.load()
+    except KeyboardInterrupt:
+        raise
+    except PluginError as error:
+        raise PluginError(f"{owner}: {error}.") from None
+    except BaseException as error:  # a plugin that calls sys.exit() is as broken as one that raises
+        raise PluginError(f"{owner}: cannot be imported: {reason(error)}; {owner.remedy}.") from error
+
+
+def _check_api(owner: Owner, module: Any) -> None:
+    version = getattr(module, "iplog_api", None)
+    if not isinstance(version, int):
+        raise PluginError(f"{owner}: does not say which plugin API it is written for; expected iplog_api = {API_VERSION} in its module.")
+    if version != API_VERSION:
+        older = f"iplog plugin {owner.name}" if isinstance(owner, SingleFile) else getattr(owner, "distribution", "")
+        side = "iplog" if version > API_VERSION else older
+        raise PluginError(f"{owner} is written for plugin API {version}, this iplog has {API_VERSION}: upgrade {side}.")
+
+
+def _hooks(owner: Owner, module: Any) -> dict[str, Callable[..., Any]]:
+    """Return the hook functions of a plugin by the name of their hook."""
+    manager = pluggy.PluginManager("iplog")
+    manager.add_hookspecs(hookspec)
+    try:
+        manager.register(module)
+    except pluggy.PluginValidationError as error:
+        told = " ".join(str(error).split()).rpartition("for hook ")[2]
+        raise PluginError(f"{owner}: a hook does not fit: {told}.") from None
+    callers = manager.get_hookcallers(module) or []
+    known = [name for name in vars(hookspec) if name.startswith("iplog_")]
+    unknown = sorted(caller.name for caller in callers if not caller.has_spec())
+    if unknown:
+        raise PluginError(*(f"{owner}: {name} is no hook.{did_you_mean(name, known)} There are: {', '.join(known)}." for name in unknown))
+    return {caller.name: caller.get_hookimpls()[0].function for caller in callers}
+
+
+def _classes(owner: Owner, hook: str, function: Callable[[], Iterable[Any]]) -> list[Any]:
+    try:
+        return list(function())
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginError(f"{owner}: {hook} failed: {reason(error)}; expected a list of classes.") from error
+
+
+def _defined(module: Any) -> list[tuple[str, Any]]:
+    """Return the detectors and sinks that a file defines, in its order: it needs no hook for them."""
+    return [
+        (hook, cls)
+        for cls in vars(module).values()
+        for hook, (base, _) in _CONTRIBUTIONS.items()
+        if isinstance(cls, type) and issubclass(cls, base) and cls.__module__ == module.__name__ and not cls.__name__.startswith("_")
+    ]
+
+
+def _class_faults(owner: Owner, hook: str, cls: Any) -> list[str]:
+    base, settings = _CONTRIBUTIONS[hook]
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        return [f"{owner}: {hook} gives {getattr(cls, '__name__', cls)!r}, which is no {base.__name__}."]
+    name = getattr(cls, "name", None)
+    if not isinstance(name, str) or not name:
+        return [f'{owner}: class {cls.__name__} has no name; expected name = "{owner.name}".']
+    faults = []
+    if isinstance(owner, Installed) and name != owner.name:
+        faults.append(f'{owner}: class {cls.__name__} has the name "{name}"; expected "{owner.name}", as its entry point has.')
+    model = settings_model(cls)
+    if not issubclass(model, settings):
+        faults.append(f"{owner}: class {cls.__name__} takes {model.__name__}; expected a model derived from {settings.__name__}.")
+    return faults

@@ -1,0 +1,69 @@
+"""Where each setting comes from, and how a message names it so that the user finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import Any
+
+COMMAND_LINE = "command line"
+ENVIRONMENT = "environment"
+DEFAULT = "default"
+PREFIX = "IPLOG__"
+
+Key = tuple[str | int, ...]
+
+
+class Origins(dict[str, str]):
+    """Dotted key of each setting that somebody set, and by what: "command line", "environment" or the name of the file."""
+
+    def add(self, table: dict[str, Any], origin: str) -> None:
+        """Note that `table` was merged over what there was."""
+        for key, value in _leaves(table):
+            name = dotted(key)
+            replaced = [] if value == {} else [old for old in self if old.startswith(f"{name}.") or name.startswith(f"{old}.")]
+            for old in replaced:
+                del self[old]
+            self[name] = origin
+
+    def of(self, key: Key) -> str:
+        """Return the origin of a setting: its own, else that of what it stands in, else of what stands in it."""
+        parts = tuple(takewhile(lambda part: isinstance(part, str), key))
+        for end in range(len(parts), 0, -1):
+            if found := self.get(dotted(parts[:end])):
+                return found
+        inside = f"{dotted(parts)}."
+        return next((origin for name, origin in self.items() if name.startswith(inside)), DEFAULT)
+
+    def subject(self, key: Key, origin: str | None = None) -> str:
+        """Name a setting as the subject of a message: `iplog.toml, rules[2]`, `iplog.toml: [flows] capacity`, `--set batch_size`."""
+        origin = origin or self.of(key)
+        if origin == ENVIRONMENT:
+            return PREFIX + dotted(key).upper().replace(".", "__")
+        if origin == COMMAND_LINE:
+            return f"--set {dotted(key)}"
+        if len(key) == 1 or not isinstance(key[1], str):
+            return dotted(key) if origin == DEFAULT else f"{origin}, {dotted(key)}"
+        depth = 2 if key[0] == "plugins" else 1
+        table = f"[{dotted(key[:depth])}] {dotted(key[depth:])}".rstrip()
+        return table if origin == DEFAULT else f"{origin}: {table}"
+
+    def spelled(self, key: Key, like: Key) -> str:
+        """Spell a known key the way its neighbour `like` was given."""
+        return self.subject(key, ENVIRONMENT) if self.of(like) == ENVIRONMENT else str(key[-1])
+
+
+def dotted(key: Key) -> str:
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _leaves(table: dict[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, Any]]:
+    for name, value in table.items():
+        key = (*prefix, name)
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, key)
+        else:
+            yield key, value

@@ -1,0 +1,286 @@
+"""Rules, compiled to a mask over the rows of a batch: what is ignored is neither logged nor counted by a detector.
+
+A row that any `log` rule with a clause matches is logged; else one that any `ignore` rule with a clause matches is ignored; else its
+protocol's switch decides: the last rule without a clause, `ignore tcp` or `log tcp`. What no rule speaks of is logged.
+
+A rule holds for packets and flows alike; a flow is seen from its initiator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from socket import AF_INET, AF_INET6, SOCK_STREAM, getaddrinfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iplog_core.addresses import halves
+from iplog_core.batch import FlowRows, Kind, Mask, PacketBatch
+from iplog_core.errors import ConfigError
+from iplog_core.rule_grammar import Action, Addresses, Network, Protocol, Rule, parse_rule, quoted
+
+__all__ = ["CompiledRule", "Rule", "Rules", "compile_rule", "compile_rules", "parse_rule"]
+
+Rows = PacketBatch | FlowRows
+
+
+def compile_rules(lines: Sequence[str], where: str = "rules") -> Rules:
+    """Compile rules; host names are looked up now, once.
+
+    Raise ConfigError with one line for each rule that is wrong; it begins with `where` and the rule's index, counted from 0.
+    """
+    compiled: list[CompiledRule] = []
+    faults: list[str] = []
+    for index, line in enumerate(lines):
+        try:
+            compiled.append(compile_rule(parse_rule(line)))
+        except ValueError as error:
+            shown = quoted(line.strip(), '"')
+            faults.append(f"{where}[{index}]: {shown}: {error}")
+    if faults:
+        raise ConfigError(*faults)
+    return Rules(compiled)
+
+
+def compile_rule(rule: Rule) -> CompiledRule:
+    """Compile one rule. Raise ValueError, with the reason as its text, for a host name that cannot be looked up."""
+    conditions: list[_Condition] = []
+    for side, addresses in (("src", rule.source), ("dst", rule.destination)):
+        if addresses is not None and (networks := _networks(addresses)):
+            conditions.append(_Within(side, tuple(map(_prefix, networks)), addresses.negated))
+    for column, ports in (("sport", rule.sport), ("dport", rule.dport)):
+        if ports is not None and (ports.low, ports.high, ports.negated) != (0, 65535, False):
+            conditions.append(_Between(column, ports.low, ports.high, ports.negated))
+    if rule.type is not None and (rule.type.icmp is not None or rule.type.icmp6 is not None):
+        conditions.append(_OfType(rule.type.icmp, rule.type.icmp6, rule.type.negated))
+    needs_header = any(value is not None for value in (rule.sport, rule.dport, rule.type))
+    return CompiledRule(rule.action, rule.proto, rule.is_switch, needs_header, tuple(conditions))
+
+
+class Rules:
+    """Compiled rules. `ignored` tells which rows they hide."""
+
+    def __init__(self, rules: Iterable[CompiledRule]) -> None:
+        shared: dict[_Condition, _Condition] = {}
+        by_protocol: dict[Protocol, list[CompiledRule]] = {"tcp": [], "udp": [], "icmp": []}
+        for rule in rules:
+            conditions = tuple(shared.setdefault(condition, condition) for condition in rule.conditions)
+            by_protocol[rule.proto].append(replace(rule, conditions=conditions))
+        protocols = [_ProtocolRules(proto, chosen) for proto, chosen in by_protocol.items()]
+        self._protocols = [protocol for protocol in protocols if protocol.can_ignore]
+
+    def ignored(self, rows: Rows) -> Mask | None:
+        """Return which rows are ignored, one bool a row; None where there is no rule that could ignore any."""
+        if not self._protocols:
+            return None
+        view = _View(rows)
+        ignored = np.zeros(len(rows), np.bool_)
+        for protocol in self._protocols:
+            ignored |= protocol.ignored(view)
+        return ignored
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule whose names are looked up. It matches the rows of its protocol for which every condition holds.
+
+    `needs_header`: it asks for ports or types, so that a fragment without them does not match.
+    """
+
+    action: Action
+    proto: Protocol
+    is_switch: bool
+    needs_header: bool
+    conditions: tuple[_Condition, ...]
+
+
+class _ProtocolRules:
+    """The rules of one protocol, in the order in which they are asked."""
+
+    def __init__(self, proto: Protocol, rules: Sequence[CompiledRule]) -> None:
+        switches = [rule.action == "ignore" for rule in rules if rule.is_switch]
+        self.proto = proto
+        self.off = switches[-1] if switches else False
+        self.log = [rule for rule in rules if rule.action == "log" and not rule.is_switch]
+        self.ignore = [rule for rule in rules if rule.action == "ignore" and not rule.is_switch]
+
+    @property
+    def can_ignore(self) -> bool:
+        return self.off or bool(self.ignore)
+
+    def ignored(self, view: _View) -> Mask:
+        with_header = view.with_header(self.proto)
+        every = view.every(self.proto)
+        if not every.any():
+            return every
+        ignored = every if self.off else view.any_of(self.ignore, every, with_header)
+        if self.log and ignored.any():
+            ignored = ignored & ~view.any_of(self.log, every, with_header)
+        return ignored
+
+
+class _View:
+    """The rows of one batch, with the masks made so far: each condition is computed once, whatever number of rules has it."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        # By identity: equal conditions are one object within a `Rules`, and hashing their values would cost more than small masks do.
+        self._masks: dict[int, Mask] = {}
+
+    def any_of(self, rules: Sequence[CompiledRule], every: Mask, with_header: Mask) -> Mask:
+        matched = np.zeros(len(self.rows), np.bool_)
+        for rule in rules:
+            mask = with_header if rule.needs_header else every
+            for condition in rule.conditions:
+                mask = mask & self._mask(condition)
+            matched |= mask
+        return matched
+
+    def with_header(self, proto: Protocol) -> Mask:
+        """Rows of a protocol whose header was seen."""
+        if proto == "icmp":
+            return self.rows.is_icmp
+        return self.rows.is_tcp if proto == "tcp" else self.rows.is_udp
+
+    def every(self, proto: Protocol) -> Mask:
+        """Rows of a protocol, with fragments that do not hold its header."""
+        fragments = self._fragments
+        if fragments is None:
+            return self.with_header(proto)
+        number = self.rows.proto
+        if proto == "icmp":
+            of_it: Mask = (number == 1) | ((number == 58) & self.of_version(6))
+        else:
+            of_it = number == (6 if proto == "tcp" else 17)
+        return self.with_header(proto) | (fragments & of_it)
+
+    def of_version(self, version: int) -> Mask:
+        return self._ipv4 if version == 4 else self._ipv6
+
+    def _mask(self, condition: _Condition) -> Mask:
+        mask = self._masks.get(id(condition))
+        if mask is None:
+            mask = self._masks[id(condition)] = condition.mask(self)
+        return mask
+
+    @cached_property
+    def _fragments(self) -> Mask | None:
+        fragments: Mask = self.rows.kind == _FRAGMENT
+        return fragments if fragments.any() else None
+
+    @cached_property
+    def _ipv4(self) -> Mask:
+        mask: Mask = self.rows.version == 4
+        return mask
+
+    @cached_property
+    def _ipv6(self) -> Mask:
+        mask: Mask = self.rows.version == 6
+        return mask
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """A network as the address columns have it. A half whose mask is 0 is not looked at."""
+
+    version: int
+    hi: np.uint64
+    hi_mask: np.uint64
+    lo: np.uint64
+    lo_mask: np.uint64
+
+
+@dataclass(frozen=True, slots=True)
+class _Within:
+    """The address of a side, `src` or `dst`, lies in one of some networks, or in none of them."""
+
+    side: str
+    prefixes: tuple[_Prefix, ...]
+    negated: bool
+
+    def mask(self, view: _View) -> Mask:
+        hi: NDArray[np.uint64] = getattr(view.rows, f"{self.side}_hi")
+        lo: NDArray[np.uint64] = getattr(view.rows, f"{self.side}_lo")
+        inside = np.zeros(len(view.rows), np.bool_)
+        for prefix in self.prefixes:
+            found = view.of_version(prefix.version)
+            for half, value, bits in ((hi, prefix.hi, prefix.hi_mask), (lo, prefix.lo, prefix.lo_mask)):
+                if bits == _ALL:
+                    found = found & (half == value)
+                elif bits:
+                    found = found & (half & bits == value)
+            inside |= found
+        return ~inside if self.negated else inside
+
+
+@dataclass(frozen=True, slots=True)
+class _Between:
+    """A port column lies between two ports, both included, or outside them."""
+
+    column: str
+    low: int
+    high: int
+    negated: bool
+
+    def mask(self, view: _View) -> Mask:
+        ports: NDArray[np.uint16] = getattr(view.rows, self.column)
+        inside: Mask = ports == self.low if self.low == self.high else (ports >= self.low) & (ports <= self.high)
+        return ~inside if self.negated else inside
+
+
+@dataclass(frozen=True, slots=True)
+class _OfType:
+    """The message has the ICMP type or the ICMPv6 type (None: no type of that family), or neither."""
+
+    icmp: int | None
+    icmp6: int | None
+    negated: bool
+
+    def mask(self, view: _View) -> Mask:
+        rows = view.rows
+        found = np.zeros(len(rows), np.bool_)
+        for kind, number in ((_ICMP, self.icmp), (_ICMP6, self.icmp6)):
+            if number is not None:
+                found |= (rows.kind == kind) & (rows.icmp_type == number)
+        return ~found if self.negated else found
+
+
+_Condition = _Within | _Between | _OfType
+
+# As plain integers: numpy compares a column of bytes with a member of an enumeration six times as slowly.
+_ICMP, _ICMP6, _FRAGMENT = Kind.ICMP.value, Kind.ICMP6.value, Kind.FRAGMENT.value
+_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+
+
+def _prefix(network: Network) -> _Prefix:
+    hi, lo = map(np.uint64, halves(network.network_address))
+    if isinstance(network, IPv4Network):
+        # With version 4 the rest of a mapped address is known, so that the lower half is enough.
+        mask = int(network.netmask)
+        return _Prefix(4, hi, np.uint64(0), lo, np.uint64(mask | 0xFFFF_FFFF << 32 if mask else 0))
+    mask = int(network.netmask)
+    return _Prefix(6, hi, np.uint64(mask >> 64), lo, np.uint64(mask & 0xFFFF_FFFF_FFFF_FFFF))
+
+
+def _networks(addresses: Addresses) -> tuple[Network, ...]:
+    """Return the networks that a clause means; none where it means any address."""
+    if addresses.host is not None:
+        return _look_up(addresses.host, addresses.host_bits)
+    return () if addresses.network is None else (addresses.network,)
+
+
+def _look_up(host: str, bits: int) -> tuple[Network, ...]:
+    """Return all addresses of a host as networks: of `bits` for IPv4, of one address for IPv6."""
+    try:
+        answers = getaddrinfo(host, None, type=SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ValueError(f"{quoted(host)} cannot be looked up ({reason}); expected a host name that can, or its addresses.") from None
+    texts = sorted({str(where[0]) for family, *_, where in answers if family in (AF_INET, AF_INET6)})
+    if not texts:
+        raise ValueError(f"{quoted(host)} has no address; expected a host name that has one, or addresses.")
+    found = [ip_address(text) for text in texts]
+    return tuple(IPv4Network((a, bits), strict=False) if a.version == 4 else IPv6Network(a) for a in found)

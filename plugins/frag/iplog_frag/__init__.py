@@ -1,0 +1,59 @@
+"""Fragment attacks: pieces that overlap, repeat, reach too far, hide the header, or come in floods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import Field
+
+from iplog_core import AlertKind, Detector, DetectorSettings, Duration, Fragment, PacketBatch, hookimpl
+
+iplog_api = 1
+
+FAULTS = {
+    "fragment_overlap": Fragment.OVERLAP,
+    "fragment_oversized": Fragment.OVERSIZED,
+    "fragment_duplicate": Fragment.DUPLICATE,
+    "fragment_tiny": Fragment.TINY,
+}
+
+
+class Settings(DetectorSettings):
+    """The `[plugins.frag]` table."""
+
+    rate: float = Field(500.0, gt=0, description="Fragments a second to one host that are no flood.")
+    burst: float = Field(5000.0, ge=1, description="Fragments above that rate that make a flood.")
+    expiry: Duration = Field("1m", description="How long an attack must be quiet to be over.")
+
+
+class Frag(Detector[Settings]):
+    """Report fragments that no honest sender makes."""
+
+    name = "frag"
+    kinds = {
+        "fragment_overlap": AlertKind("IP: overlapping fragments", "medium", line="Overlapping IP fragments{to} from {src}"),
+        "fragment_oversized": AlertKind("IP: oversized fragment", "high", line="Oversized IP fragment{to} from {src}"),
+        "fragment_duplicate": AlertKind("IP: duplicate fragments", "info", line="Duplicate IP fragments{to} from {src}"),
+        "fragment_tiny": AlertKind("IP: tiny first fragment", "medium", line="Tiny IP fragments{to} from {src}"),
+        "fragment_flood": AlertKind("IP: fragment flood", "high"),
+    }
+
+    def setup(self) -> None:
+        expiry = self.settings.expiry
+        self.faults = {kind: self.tracker(key="pair", threshold=1, memory=expiry, expiry=expiry) for kind in FAULTS}
+        self.flood = self.tracker(
+            key="target", distinct="source", threshold=self.settings.burst, rate=self.settings.rate, memory=expiry, expiry=expiry
+        )
+
+    def on_batch(self, batch: PacketBatch) -> None:
+        for kind, fault in FAULTS.items():
+            for attack in self.faults[kind].update(batch, where=batch.fragment & fault != 0):
+                self.alert(kind, attack)
+        for flood in self.flood.update(batch, where=batch.fragment != 0):
+            self.alert("fragment_flood", flood)
+
+
+@hookimpl
+def iplog_detectors() -> Iterable[type[Detector[Any]]]:
+    return [Frag]

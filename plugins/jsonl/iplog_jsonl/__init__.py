@@ -1,0 +1,52 @@
+"""Writes JSON lines in the shape of Suricata's EVE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+from pydantic import Field
+
+from iplog_core import Event, Sink, SinkContext, SinkSettings, hookimpl
+from iplog_core.sink import close_output, open_output
+from iplog_jsonl.eve import eve_lines
+
+iplog_api = 1
+
+
+class Settings(SinkSettings):
+    """The `[plugins.jsonl]` table."""
+
+    path: str | None = Field(None, description="File to add lines to; default, or '-': standard output.")
+    community_id: bool = Field(False, description="Write the Community ID of each flow, not only in alerts.")
+
+
+class Jsonl(Sink[Settings]):
+    """Write one JSON object a line for each event."""
+
+    name = "jsonl"
+    format = "json"
+
+    def __init__(self, settings: Settings, context: SinkContext) -> None:
+        super().__init__(settings, context)
+        self._path = None if context.standard_output or settings.path == "-" else settings.path
+        self._output: BinaryIO | None = None
+
+    def open(self) -> None:
+        self._output = open_output(self._path)
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Write events and push them out: whoever reads along waits for no buffer, and a closed pipe is noticed here."""
+        lines = [line for event in events for line in eve_lines(event, with_community_id=self.settings.community_id)]
+        if lines and self._output is not None:
+            self._output.write(("\n".join(lines) + "\n").encode())
+            self._output.flush()
+
+    def close(self) -> None:
+        if self._output is not None:
+            close_output(self._output)
+
+
+@hookimpl
+def iplog_sinks() -> list[type[Sink[Any]]]:
+    return [Jsonl]

@@ -1,0 +1,81 @@
+"""Events as JSON lines in the shape of Suricata's EVE (docs.suricata.io, "Eve JSON Format")."""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+from typing import Any
+
+from iplog_core import Alert, Event, Records, Stats
+from iplog_core.timestamps import timestamp
+from iplog_jsonl.community import community_id
+from iplog_jsonl.records import record_lines
+
+Object = dict[str, Any]
+
+
+def eve_lines(event: Event, *, with_community_id: bool = False) -> list[str]:
+    """Return the lines of an event: one for each record, one for an alert or statistics.
+
+    `with_community_id` is for records; an alert that speaks of one flow always has its Community ID.
+    """
+    if isinstance(event, Records):
+        return record_lines(event, with_community_id)
+    return [_line(_alert(event) if isinstance(event, Alert) else _stats(event))]
+
+
+def _alert(alert: Alert) -> Object:
+    is_icmp = alert.icmp_type is not None
+    pair = (alert.icmp_type, alert.icmp_code) if is_icmp else (alert.src_port, alert.dest_port)
+    fields = {
+        "id": alert.id,
+        "plugin": alert.plugin,
+        "kind": alert.kind,
+        "state": alert.state,
+        "severity": alert.severity,
+        "signature": alert.signature,
+        "first_seen": timestamp(alert.first_seen),
+        "last_seen": timestamp(alert.last_seen),
+        "packets": alert.packets,
+        "bytes": alert.bytes,
+        "suppressed": alert.suppressed,
+        "evidence": alert.evidence.model_dump(),
+    }
+    return {
+        "timestamp": timestamp(alert.time),
+        "event_type": "alert",
+        "in_iface": alert.in_iface,
+        "src_ip": alert.src_ip,
+        "src_port": alert.src_port,
+        "dest_ip": alert.dest_ip,
+        "dest_port": alert.dest_port,
+        "proto": alert.proto,
+        "icmp_type": alert.icmp_type,
+        "icmp_code": alert.icmp_code,
+        "community_id": alert.community_id or community_id(alert.proto, alert.src_ip, alert.dest_ip, *pair),
+        "alert": fields | {name: value for name, value in alert.extra.items() if name not in fields},
+    }
+
+
+def _stats(stats: Stats) -> Object:
+    return {"timestamp": timestamp(stats.time), "event_type": "stats", "stats": stats.model_dump(exclude={"time"})}
+
+
+def _line(fields: Object) -> str:
+    return json.dumps(_plain(fields), separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can say it, members of objects that would be null left out.
+
+    Detectors and plugins may have given anything: a numpy value stands as Python's, what JSON has no form for as its text.
+    """
+    if isinstance(value, dict):
+        return {str(name): plain for name, member in value.items() if (plain := _plain(member)) is not None}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return value if value is None or isinstance(value, str | int | float) else str(value)

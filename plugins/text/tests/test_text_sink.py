@@ -1,0 +1,167 @@
+"""Where lines go, what stands before them, and how identical ones become one."""
+
+import os
+import sys
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iplog_core import RECORD_DTYPE, IplogError, Kind, RecordKind, Records, SinkContext, Stats
+from iplog_core.terminal import Terminal
+from iplog_text import Settings, Text
+
+ECHO = {"record": RecordKind.ICMP, "kind": Kind.ICMP, "icmp_type": 8, "payload": 64}
+LINE = "ICMP: echo from 198.18.0.66 to 198.18.1.1 (64 bytes)"
+
+
+def test_a_line_of_a_capture_begins_with_the_time_of_its_packet(written, record):
+    assert written([record(**ECHO, at=0.000123)]).decode() == f"2026-05-28T20:26:59.000123+00:00 {LINE}\n"
+
+
+def test_a_line_of_an_alert_begins_with_the_time_of_its_decision(written, alert):
+    scan = alert(src_ip="198.18.0.66", at=2.5)
+    assert written([scan]).decode() == "2026-05-28T20:27:01.500000+00:00 TCP: port scan detected from 198.18.0.66\n"
+
+
+def test_a_line_of_a_watched_interface_begins_like_one_of_the_system_log(written, record, monkeypatch):
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    try:
+        watch = SinkContext(mode="watch", hostname="matrix", pid=19624)
+        text = written([record(**ECHO), record(**ECHO, at=5 * 86400)], context=watch).decode()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert text == f"May 28 22:26:59 matrix iplog[19624]: {LINE}\nJun  2 22:26:59 matrix iplog[19624]: {LINE}\n"
+
+
+def test_statistics_have_no_line(written):
+    assert written([Stats(packets=7)]) == b""
+
+
+def test_the_mode_of_the_run_decides_on_destinations_where_the_settings_do_not(lines, record):
+    promiscuous = SinkContext(mode="read", log_dest=True)
+    plain = SinkContext(mode="read", log_dest=False)
+    echo = record(**ECHO)
+    assert [" to " in lines(echo, context=context)[0] for context in (promiscuous, plain)] == [True, False]
+    assert [" to " in lines(echo, context=plain, log_dest=log_dest)[0] for log_dest in (True, False)] == [True, False]
+
+
+def repeated(lines, record, *times):
+    return [line.removeprefix("ICMP: ").removesuffix(" (64 bytes)") for line in lines(*(record(**ECHO, at=at) for at in times), log_dest=False)]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([0, 1], ["echo from 198.18.0.66", "last message repeated 1 times"]),
+        ([0, 1, 2, 59], ["echo from 198.18.0.66", "last message repeated 3 times"]),
+        ([0, 1, 60, 61], ["echo from 198.18.0.66", "last message repeated 2 times", "last message repeated 1 times"]),
+        ([0, 60], ["echo from 198.18.0.66", "echo from 198.18.0.66"]),
+    ],
+)
+def test_identical_lines_within_a_minute_become_one(lines, record, times, expected):
+    assert repeated(lines, record, *times) == expected
+
+
+def test_a_different_line_tells_first_how_often_the_one_before_was_repeated(written, record):
+    other = record(**ECHO, at=9, src="198.18.0.67")
+    assert written([record(**ECHO), record(**ECHO, at=1), record(**ECHO, at=2), other, record(**ECHO, at=10)], log_dest=False).decode().splitlines() == [
+        "2026-05-28T20:26:59.000000+00:00 ICMP: echo from 198.18.0.66 (64 bytes)",
+        "2026-05-28T20:27:01.000000+00:00 last message repeated 2 times",
+        "2026-05-28T20:27:08.000000+00:00 ICMP: echo from 198.18.0.67 (64 bytes)",
+        "2026-05-28T20:27:09.000000+00:00 ICMP: echo from 198.18.0.66 (64 bytes)",
+    ]
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 2), st.integers(-5, 70)), max_size=40),
+    cuts=st.lists(st.booleans(), min_size=40, max_size=40),
+)
+def test_the_output_is_the_same_however_the_events_are_cut(written, record, alert, steps, cuts):
+    times = np.cumsum([step for _, step in steps]).tolist()
+    events = [
+        alert(src_ip="198.18.0.66", at=at) if source == 2 else record(**ECHO, at=at, src=f"198.18.0.{source}")
+        for (source, _), at in zip(steps, times, strict=True)
+    ]
+    calls = [[]]
+    for event, cut in zip(events, cuts, strict=False):
+        if cut:
+            calls.append([event])
+        elif calls[-1] and isinstance(event, np.ndarray) and isinstance(calls[-1][-1], np.ndarray):
+            calls[-1][-1] = np.concatenate([calls[-1][-1], event])
+        else:
+            calls[-1].append(event)
+    assert written(*calls) == written(*([event] for event in events))
+
+
+@given(st.binary(min_size=RECORD_DTYPE.itemsize, max_size=RECORD_DTYPE.itemsize), st.sampled_from(list(RecordKind)[:3]), st.sampled_from(["read", "watch"]))
+def test_a_record_of_any_values_is_one_printable_line(written, content, kind, mode):
+    row = np.frombuffer(content, RECORD_DTYPE).copy()
+    row["record"] = kind
+    text = written([row], context=SinkContext(mode=mode, hostname="\x1b]0;", pid=1)).decode()
+    assert text.endswith("\n")
+    assert text[:-1].isprintable()
+
+
+def test_a_file_is_added_to(tmp_path, record):
+    path = tmp_path / "iplog.log"
+    for _ in range(2):
+        sink = Text(Settings(path=str(path)), SinkContext())
+        sink.open()
+        sink.write([Records(record(**ECHO), [])])
+        sink.close()
+    assert path.read_text().count(LINE) == 2
+
+
+def test_a_file_that_cannot_be_written_is_told_in_one_line(tmp_path):
+    with pytest.raises(IplogError, match=r"no/iplog\.log: No such file or directory; a sink needs a file that it may write to\."):
+        Text(Settings(path=str(tmp_path / "no" / "iplog.log")), SinkContext()).open()
+
+
+@pytest.mark.parametrize(("path", "standard_output"), [(None, False), ("-", False), (None, True), ("never-made.log", True)])
+def test_lines_go_to_standard_output_where_no_file_is_named_or_the_run_asks_for_it(capsysbinary, record, path, standard_output):
+    sink = Text(Settings(path=path), SinkContext(standard_output=standard_output))
+    sink.open()
+    sink.write([Records(record(**ECHO), [])])
+    sink.close()
+    assert capsysbinary.readouterr().out.endswith(f"{LINE}\n".encode())
+
+
+def test_a_closed_pipe_is_noticed_at_once(monkeypatch, record):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        sink = Text(Settings(), SinkContext())
+        sink.open()
+        with pytest.raises(BrokenPipeError):
+            sink.write([Records(record(**ECHO), [])])
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), writer)
+
+
+@pytest.mark.parametrize(("severity", "colour"), [("high", "\x1b[1;31m"), ("medium", "\x1b[31m"), ("low", "\x1b[33m"), ("info", "\x1b[36m")])
+def test_an_alert_has_the_colour_of_its_severity_on_a_terminal(capsys, record, alert, severity, colour):
+    terminal = Terminal(quiet=True)
+    terminal.colour = True
+    sink = Text(Settings(), SinkContext(terminal=terminal))
+    sink.open()
+    sink.write([Records(record(**ECHO), []), alert(src_ip="198.18.0.66", severity=severity)])
+    sink.close()
+    traffic, scan = capsys.readouterr().out.splitlines()
+    assert traffic == f"2026-05-28T20:26:59.000000+00:00 {LINE}"
+    assert scan == f"2026-05-28T20:26:59.000000+00:00 {colour}TCP: port scan detected from 198.18.0.66\x1b[0m"
+
+
+def test_a_terminal_without_colour_has_plain_lines(capsys, alert):
+    terminal = Terminal(quiet=True)
+    terminal.colour = False
+    sink = Text(Settings(), SinkContext(terminal=terminal))
+    sink.open()
+    sink.write([alert(src_ip="198.18.0.66")])
+    sink.close()
+    assert capsys.readouterr().out == "2026-05-28T20:26:59.000000+00:00 TCP: port scan detected from 198.18.0.66\n"

@@ -1,0 +1,74 @@
+"""UDP scans: many ports of one host, one port of many hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import Field
+
+from iplog_core import AlertKind, Cast, Detector, DetectorSettings, Duration, FlowRows, Mask, PacketBatch, hookimpl
+
+iplog_api = 1
+
+RESERVED = 1024
+TRACEROUTE_PORTS = (33434, 33690)
+TRACEROUTE_HOPS = 8
+
+
+class Settings(DetectorSettings):
+    """The `[plugins.udp_scan]` table."""
+
+    ports: int = Field(5, ge=2, description="Distinct unanswered ports of one host that make a scan.")
+    hosts: int = Field(10, ge=2, description="Hosts without an answer on one port that make a sweep, where the source fails more than it succeeds.")
+    memory: Duration = Field("4h", description="How long a probe counts.")
+    expiry: Duration = Field("15m", description="How long a scan must be quiet to be over.")
+
+
+class UdpScan(Detector[Settings]):
+    """Report sources that try UDP ports nobody offered them."""
+
+    name = "udp_scan"
+    kinds = {
+        "udp_scan": AlertKind("UDP: scan/flood", "high"),
+        "udp_sweep": AlertKind("UDP: port sweep", "high"),
+    }
+
+    def setup(self) -> None:
+        self.vertical = self.tracker(
+            key="pair",
+            distinct="dest_port",
+            threshold=self.settings.ports,
+            memory=self.settings.memory,
+            expiry=self.settings.expiry,
+        )
+        self.walk = self.random_walk()
+        self.horizontal = self.tracker(
+            key="source_port",
+            distinct="dest",
+            threshold=self.settings.hosts,
+            memory=self.settings.memory,
+            expiry=self.settings.expiry,
+        )
+
+    def on_batch(self, batch: PacketBatch) -> None:
+        asked = batch.decided.is_udp & batch.decided.probes
+        probes = batch.is_udp & batch.probes & (batch.cast == Cast.UNICAST) & _looks_asked(batch)
+        for scan in self.vertical.update(batch, where=probes, decided=asked):
+            self.alert("udp_scan", scan)
+        guilty = self.walk.update(batch.decided, asked & _looks_asked(batch.decided) & batch.decided.to_one_host)
+        for sweep in self.horizontal.update(batch, decided=guilty):
+            self.alert("udp_sweep", sweep)
+
+
+def _looks_asked(rows: PacketBatch | FlowRows) -> Mask:
+    """Datagrams that ask, not a server's late answers, and not a traceroute's hops."""
+    answer = (rows.sport < RESERVED) & (rows.dport >= RESERVED)
+    low, high = TRACEROUTE_PORTS
+    hop = (rows.ttl <= TRACEROUTE_HOPS) & (rows.dport >= low) & (rows.dport < high)
+    return ~answer & ~hop
+
+
+@hookimpl
+def iplog_detectors() -> Iterable[type[Detector[Any]]]:
+    return [UdpScan]

@@ -1,0 +1,46 @@
+"""The kernel driven by hand, as the engine drives it: frames in, columns out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import dpkt
+import numpy as np
+
+from iplog_core.batch import BYTES_PER_PACKET, PacketBatch, RawBatch
+from iplog_core.capture.savefile import open_savefile
+from iplog_core.kernel.decode import decode
+from iplog_core.testing import Frame, MemorySource, raw_batch
+
+
+def decoded(frames: Sequence[Frame]) -> PacketBatch:
+    """Return frames as one decoded batch, fragments and flows not yet told."""
+    return next(_decoded([raw_batch(frames)]))
+
+
+def batches(frames: Sequence[Frame], sizes: int | Sequence[int]) -> Iterator[PacketBatch]:
+    """Decode frames batch by batch; a batch is good until the next one."""
+    return _decoded(MemorySource(frames, sizes))
+
+
+def read(capture: Path) -> Iterator[PacketBatch]:
+    """Read and decode a capture."""
+    return _decoded(open_savefile(str(capture), 256))
+
+
+def frames_of(capture: Path) -> list[Frame]:
+    """Read a capture with dpkt, without its times: packets are a microsecond apart."""
+    with capture.open("rb") as file:
+        reader = dpkt.pcap.UniversalReader(file)
+        return [Frame(number * 1000, bytes(data), reader.datalink()) for number, (_, data) in enumerate(reader)]
+
+
+def _decoded(batches: Iterable[RawBatch]) -> Iterator[PacketBatch]:
+    first = clock = 0
+    for raw in batches:
+        block = np.empty(BYTES_PER_PACKET * len(raw), np.uint8)
+        columns = (raw.offset, raw.captured, raw.wire_length, raw.time, raw.link, raw.interface)
+        clock, _ = decode(raw.data, *columns, block, first, clock)
+        yield PacketBatch(block, raw.data, now=clock, interfaces=raw.interfaces)
+        first += len(raw)
