@@ -28,7 +28,7 @@ test: $(VENV)/.tools
 check: test
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy iplog_core conftest.py setup.py $(foreach plugin,$(PLUGINS),$(wildcard $(plugin)/iplog_*))
+	$(VENV)/bin/mypy iplog_core conftest.py $(foreach plugin,$(PLUGINS),$(plugin)/iplog_$(notdir $(plugin)))
 	for tests in tests $(wildcard plugins/*/tests); do $(VENV)/bin/mypy $(MYPY_TESTS) $$tests || exit; done
 	$(VENV)/bin/lint-imports
 

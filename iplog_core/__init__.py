@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from iplog_core.events import Stats as Stats
     from iplog_core.hookspec import API_VERSION as API_VERSION
     from iplog_core.hookspec import hookimpl as hookimpl
+    from iplog_core.settings import HOUR as HOUR
+    from iplog_core.settings import MINUTE as MINUTE
     from iplog_core.settings import DetectorSettings as DetectorSettings
     from iplog_core.settings import Duration as Duration
     from iplog_core.settings import PluginSettings as PluginSettings
@@ -65,7 +67,7 @@ _HOME = {
     "errors": ("CaptureError", "ConfigError", "IplogError", "PluginError"),
     "events": ("Alert", "Event", "Evidence", "NO_OUTCOME", "RECORD_DTYPE", "RecordKind", "Records", "Severity", "Stats"),
     "hookspec": ("API_VERSION", "hookimpl"),
-    "settings": ("DetectorSettings", "Duration", "PluginSettings", "Settings", "SinkSettings"),
+    "settings": ("DetectorSettings", "Duration", "HOUR", "MINUTE", "PluginSettings", "Settings", "SinkSettings"),
     "sink": ("Sink", "SinkContext"),
     "tracker": ("Episode", "Key", "RandomWalk", "Tracker"),
 }  # fmt: skip

@@ -116,6 +116,11 @@ class FlowBit(IntFlag):
     KNOWN = 128
 
 
+_OPENS, _CONTACT, _STRAY, _UNANSWERED, _KNOWN = (
+    int(bit) for bit in (FlowBit.OPENS, FlowBit.CONTACT, FlowBit.STRAY, FlowBit.UNANSWERED, FlowBit.KNOWN)
+)
+
+
 class Outcome(IntEnum):
     """How a flow's opening ended. LATE: a reply after SILENT was decided, which withdraws the flow as evidence."""
 
@@ -363,27 +368,27 @@ class PacketBatch(_Rows):
     @cached_property
     def opens(self) -> Mask:
         """Packets that open a flow, strays apart: connection attempts, first datagrams, requests."""
-        return (self.flow & (FlowBit.OPENS | FlowBit.STRAY)) == FlowBit.OPENS
+        return (self.flow & (_OPENS | _STRAY)) == _OPENS
 
     @cached_property
     def contacts(self) -> Mask:
         """Packets that open their source's first flow to a host, protocol and port (Jung et al. 2004)."""
-        return (self.flow & (FlowBit.OPENS | FlowBit.STRAY | FlowBit.CONTACT)) == (FlowBit.OPENS | FlowBit.CONTACT)
+        return (self.flow & (_OPENS | _STRAY | _CONTACT)) == (_OPENS | _CONTACT)
 
     @cached_property
     def probes(self) -> Mask:
         """Packets that open a flow to a host, protocol and port that has not answered their source before."""
-        return (self.flow & (FlowBit.OPENS | FlowBit.STRAY | FlowBit.KNOWN)) == FlowBit.OPENS
+        return (self.flow & (_OPENS | _STRAY | _KNOWN)) == _OPENS
 
     @cached_property
     def strays(self) -> Mask:
         """Packets without a flow that they could belong to; each opens one, so that what comes back can be told."""
-        return (self.flow & FlowBit.STRAY) != 0
+        return (self.flow & _STRAY) != 0
 
     @cached_property
     def unanswered(self) -> Mask:
         """Packets of an initiator whom nobody had answered before."""
-        return (self.flow & FlowBit.UNANSWERED) != 0
+        return (self.flow & _UNANSWERED) != 0
 
     def where(self, mask: Mask, decided: FlowRows, ended: FlowRows) -> PacketBatch:
         """A batch of the packets that `mask` selects and of the flows given."""

@@ -121,7 +121,7 @@ def _from_environment(environ: Mapping[str, str], faults: list[str]) -> dict[str
             continue
         keys = name.removeprefix(PREFIX).lower().split("__")
         if not all(keys) or not _is_text(name):
-            faults.append(f"{name!r}: no setting's name; expected one such as IPLOG__ENABLE or IPLOG__PLUGINS__TCP_SCAN__PORTS.")
+            faults.append(f"{name}: no setting's name; expected one such as IPLOG__ENABLE or IPLOG__PLUGINS__TCP_SCAN__PORTS.")
         elif not _is_text(environ[name]):
             faults.append(f"{name}: not UTF-8 text.")
         else:
@@ -135,7 +135,7 @@ def _from_assignments(assignments: Iterable[str], faults: list[str]) -> dict[str
         key, equals, value = assignment.partition("=")
         key = key.strip()
         if not equals or not _KEY.fullmatch(key) or not _is_text(value):
-            faults.append(f"--set {_printable(key)}: no assignment; expected KEY=VALUE, such as plugins.tcp_scan.ports=20.")
+            faults.append(f"--set {key}: no assignment; expected KEY=VALUE, such as plugins.tcp_scan.ports=20.")
         else:
             table = _merged(table, _nested(key.split("."), value))
     return table
@@ -194,7 +194,3 @@ def _is_text(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return "\0" not in text
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() and text else repr(text)

@@ -115,10 +115,10 @@ class Engine:
             for outlet in self._outlets:
                 outlet.start()
             for raw in self._source:
-                if (raw := _within(raw, *self._span)) and not self._stopped:
-                    self._batch(raw)
                 if self._stopped:
                     break
+                if (wanted := _within(raw, *self._span)) is not None:
+                    self._batch(wanted)
             self._finish()
         finally:
             self._source.close()

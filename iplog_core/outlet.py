@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from iplog_core.errors import IplogError
@@ -63,10 +64,11 @@ class Outlet:
         finally:
             self._opened.set()
         while (events := self._queue.get()) is not None:
-            self._guarded(lambda events=events: self._sink.write(events), _count(events))
+            self._guarded(partial(self._sink.write, events), _count(events))
         self._guarded(self._sink.close, 0)
 
     def _guarded(self, step: Callable[[], None], events: int) -> None:
+        """Take a step of the sink's; what it raises costs `events`, never the run."""
         if self.closed:
             return
         try:

@@ -30,10 +30,10 @@ def wants_colour() -> bool:
 
 
 def tell(lines: Iterable[str]) -> None:
-    """Write lines to standard error; where nobody reads that, there is nobody to tell."""
+    """Write lines to standard error, what cannot be printed in them escaped; where nobody reads that, there is nobody to tell."""
     try:
         for line in lines:
-            print(line, file=sys.stderr, flush=True)
+            print(_printable(line), file=sys.stderr, flush=True)
     except OSError:
         pass
 
@@ -63,10 +63,11 @@ class Terminal:
 
     def note(self, line: str) -> None:
         """Write one line to standard error, above the bar."""
-        with self._lock:
-            self._clear()
-            print(line, file=sys.stderr, flush=True)
-            self._refresh()
+        self._tell([line])
+
+    def log(self, text: str) -> None:
+        """Write text of several lines to standard error, above the bar."""
+        self._tell(text.splitlines())
 
     def follow(self, source: Source) -> Callable[[Stats], None] | None:
         """Return what draws how far `source` is read, each time it is called; None where nothing is shown."""
@@ -102,6 +103,12 @@ class Terminal:
             rate = stats.packets / max(now - self._started, 0.001)
             self._bar.set_postfix_str(f"{stats.packets:,} packets, {rate:,.0f}/s", refresh=False)
             self._bar.update(source.position - self._bar.n)
+
+    def _tell(self, lines: Iterable[str]) -> None:
+        with self._lock:
+            self._clear()
+            tell(lines)
+            self._refresh()
 
     def _clear(self) -> None:
         if self._bar is not None:
@@ -148,6 +155,10 @@ def _summary(report: Report, seconds: float) -> list[tuple[str, str, str]]:
         ("failed", sum(stats.plugin_errors.values()), _counts(stats.plugin_errors)),
     ]
     return [(name, f"{count:,}", more) for name, count, more in rows + [row for row in rare if row[1]]]
+
+
+def _printable(line: str) -> str:
+    return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -123,9 +123,9 @@ class Tracker:
         return self._kernel.update(
             batch.block,
             len(batch),
-            _NO_ROWS if where is None else np.flatnonzero(where),
+            _NO_ROWS if where is None else where.nonzero()[0],
             batch.decided.bytes_view,
-            _NO_ROWS if decided is None else np.flatnonzero(decided),
+            _NO_ROWS if decided is None else decided.nonzero()[0],
             where is None,
             batch.now,
             batch.final,
@@ -152,5 +152,5 @@ class RandomWalk:
     def update(self, flows: FlowRows, where: Mask) -> Mask:
         """Take the flows that `where` selects. Return those of them whose source is guilty."""
         guilty = np.zeros(len(flows), np.uint8)
-        self._kernel.update(flows.bytes_view, np.flatnonzero(where), guilty)
+        self._kernel.update(flows.bytes_view, where.nonzero()[0], guilty)
         return guilty.view(np.bool_)

@@ -46,3 +46,9 @@ def bare_iplog(tmp_path: Path, site: Site) -> Iplog:
     """`iplog` with the plugins in `site` and no other."""
     link_dependencies(site.folder)
     return Iplog(tmp_path, site.folder, options=("-S",))
+
+
+@pytest.fixture(scope="session")
+def captures() -> Path:
+    """The captures of the repository."""
+    return CHECKOUT / "tests" / "captures"

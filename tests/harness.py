@@ -10,8 +10,11 @@ import numpy as np
 
 from iplog_core.batch import BYTES_PER_PACKET, PacketBatch, RawBatch
 from iplog_core.capture.savefile import open_savefile
+from iplog_core.kernel.columns import LAYOUT
 from iplog_core.kernel.decode import decode
 from iplog_core.testing import Frame, MemorySource, raw_batch
+
+COLUMNS = tuple(name for name, _ in LAYOUT)
 
 
 def decoded(frames: Sequence[Frame]) -> PacketBatch:
@@ -34,6 +37,12 @@ def frames_of(capture: Path) -> list[Frame]:
     with capture.open("rb") as file:
         reader = dpkt.pcap.UniversalReader(file)
         return [Frame(number * 1000, bytes(data), reader.datalink()) for number, (_, data) in enumerate(reader)]
+
+
+def columns_of(batch: PacketBatch, names: Iterable[str] = COLUMNS) -> list[dict[str, int]]:
+    """Return a batch row by row."""
+    columns = {name: getattr(batch, name).tolist() for name in names}
+    return [{name: values[i] for name, values in columns.items()} for i in range(len(batch))]
 
 
 def _decoded(batches: Iterable[RawBatch]) -> Iterator[PacketBatch]:

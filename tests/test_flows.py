@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
-from harness import batches, decoded
+from harness import batches, columns_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import FlowModel, Wait
 
 from iplog_core.batch import FLOW_DTYPE, FlowBit, Outcome, Phase
-from iplog_core.kernel.columns import LAYOUT
 from iplog_core.kernel.flows import Flows
 from iplog_core.testing import (
     EPOCH,
@@ -228,19 +227,13 @@ def run(
 def expected(frames: Sequence[Frame], capacity: int, contacts: int) -> Run:
     """The same by the model."""
     model = FlowModel(capacity, contacts, TIMEOUTS)
-    told = [int(model.packet(columns, frame.data)) for columns, frame in zip(rows(frames), frames, strict=True)]
+    told = []
+    for batch in batches(frames, max(1, len(frames))):
+        told = [int(model.packet(p, frame.data)) for p, frame in zip(columns_of(batch), frames, strict=True)]
     model.finish(max([0, *(frame.time for frame in frames)]))
     return Run(
         told, np.array(model.decided, FLOW_DTYPE).tobytes(), np.array(model.ended, FLOW_DTYPE).tobytes(), model.evicted
     )
-
-
-def rows(frames: Sequence[Frame]) -> Iterator[dict[str, int]]:
-    if frames:
-        batch = decoded(frames)
-        columns = {name: getattr(batch, name).tolist() for name, _ in LAYOUT}
-        for i in range(len(frames)):
-            yield {name: values[i] for name, values in columns.items()}
 
 
 def bits(frames: Sequence[Frame]) -> list[int]:
@@ -261,9 +254,9 @@ def at(seconds: float) -> int:
     return EPOCH * SECOND + round(seconds * SECOND)
 
 
-HOSTS = ["198.51.100.1", "192.0.2.1", "203.0.113.1"]
+HOSTS = ["198.51.100.1", "192.0.2.1"]
 HOSTS6 = ["2001:db8::1", "2001:db8::2"]
-GAPS = [0.0, 0.0, 0.001, 0.4, 0.999, 1.0, 1.001, 1.9, 2.0, 2.1, 3.0, 8.0, 9.0, 20.0, 40.0, -1.0]
+GAPS = [*[0.0] * 8, *[0.001] * 8, 0.4, 0.999, 1.0, 1.001, 1.9, 2.0, 2.1, 3.0, 8.0, 9.0, 20.0, 40.0, -1.0]
 FLAGS = ["S", "S", "S", "SA", "SA", "A", "A", "PA", "R", "RA", "FA", "F", "", "SR", "SF", "SE"]
 
 
@@ -281,7 +274,7 @@ def worlds(draw: st.DrawFn) -> list[Frame]:
 
 def packets() -> st.SearchStrategy[tuple[Any, ...]]:
     ends = st.one_of(st.tuples(*[st.sampled_from(HOSTS)] * 2), st.tuples(*[st.sampled_from(HOSTS6)] * 2))
-    port = st.integers(1, 2)
+    port = st.sampled_from([1, 1, 2])
     simple = st.one_of(
         st.tuples(st.just("tcp"), ends, port, port, st.sampled_from(FLAGS), st.integers(1, 2)),
         st.tuples(st.just("udp"), ends, port, port),

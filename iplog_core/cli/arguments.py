@@ -32,11 +32,9 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(message if message.endswith(".") else f"{message}; see {self.prog} --help.")
 
     def parse_all(self, arguments: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:
-        """Parse; options may stand among the other arguments."""
-        try:
-            parsed, rest = self.parse_known_intermixed_args(arguments, namespace)
-        except TypeError:  # a parser with subcommands of its own
-            parsed, rest = self.parse_known_args(arguments, namespace)
+        """Parse; options may stand among the other arguments, where these have no `--` and no subcommands, which argparse cannot mix."""
+        mixed = "--" not in arguments and not any(action.nargs == argparse.PARSER for action in self._actions)
+        parsed, rest = (self.parse_known_intermixed_args if mixed else self.parse_known_args)(arguments, namespace)
         if rest:
             raise ConfigError(*(self._not_expected(argument) for argument in rest))
         return parsed

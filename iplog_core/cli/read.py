@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
             source,
             sinks,
             rules,
-            log=terminal.note,
+            log=terminal.log,
             alerts_only=options.alerts_only,
             stats=options.stats,
             when_full=host.settings.when_full or "block",

@@ -133,13 +133,15 @@ cdef class Flows:
         """
         cdef Columns c
         cdef Py_ssize_t i
+        # A packet of no bytes may begin where the data end.
+        cdef const uint8_t *bytes = &data[0] if data.shape[0] else NULL
         with nogil:
             if n:
                 c = columns_of(&block[0], n)
                 for i in range(n):
                     if c.clock[i] >= self.next_deadline:
                         self.run_deadlines(c.clock[i])
-                    self.packet(&c, i, &data[c.offset[i]])
+                    self.packet(&c, i, bytes + c.offset[i])
             if now >= self.next_deadline:
                 self.run_deadlines(now)
         return self.take()

@@ -159,6 +159,8 @@ cdef void read_head(Datagram *d, Columns *c, Py_ssize_t i) noexcept nogil:
     cdef Py_ssize_t have = 0
     while have < HEAD and d.seen[0] >> (have >> 3) & 1:
         have += 8
+    if not have:
+        return
     if d.size and have > d.size:
         have = d.size
     if decode_transport(c, i, d.head, have, d.size if d.size else have, True):

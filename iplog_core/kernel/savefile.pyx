@@ -107,7 +107,7 @@ cdef class SavefileReader:
     def __dealloc__(self):
         free(self.interfaces)
 
-    def __init__(self, stream, bytes head, known, number, Py_ssize_t batch_size, Py_ssize_t block_size=1 << 20):
+    def __init__(self, stream, bytes head, known, number, Py_ssize_t batch_size, Py_ssize_t block_size=1 << 22):
         if batch_size < 1 or block_size < 1:
             raise ValueError("batch_size and block_size must be at least 1")
         self.stream, self.known, self.number = stream, known, number

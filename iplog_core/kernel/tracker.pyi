@@ -1,16 +1,14 @@
 from collections.abc import Callable
-
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-
 
 class Tracker:
     evicted: int
     def __init__(
         self,
-        make: Callable[..., object],
+        make: Callable[..., Any],
         *,
         key: str,
         distinct: str | None,
@@ -33,4 +31,4 @@ class Tracker:
         adds: bool,
         now: int,
         final: bool,
-    ) -> list[object]: ...
+    ) -> list[Any]: ...

@@ -233,7 +233,7 @@ cdef class Tracker:
         return 0
 
     cdef void withdraw(self, const Touch *touch) noexcept:
-        """An opening was answered after all: it is no evidence. What an alert has told already stays told."""
+        """An opening was answered after all: it is no evidence, and a key without any is forgotten. What an alert has told already stays told."""
         cdef uint64_t[5] key
         cdef uint32_t slot, value
         cdef Entry *e
@@ -251,6 +251,8 @@ cdef class Tracker:
             self.set_outcome(e, value, ANSWERED)
         elif value:
             self.remove_value(e, value)
+        if not e.alerting and e.level <= 0 and (e.distinct == 0 or self.rate > 0):
+            self.forget(slot)
 
     cdef void tell(self, const Touch *touch, uint8_t outcome) noexcept:
         """Note how the opening that counted a value went."""

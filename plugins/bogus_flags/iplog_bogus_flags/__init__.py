@@ -7,18 +7,18 @@ from typing import Any
 
 from pydantic import Field
 
-from iplog_core import AlertKind, Detector, DetectorSettings, Duration, Mask, PacketBatch, TcpFlag, hookimpl
+from iplog_core import MINUTE, AlertKind, Detector, DetectorSettings, Duration, Mask, PacketBatch, TcpFlag, hookimpl
 
 iplog_api = 1
 
-FIN, SYN, RST = TcpFlag.FIN, TcpFlag.SYN, TcpFlag.RST
+FIN, SYN, RST = int(TcpFlag.FIN), int(TcpFlag.SYN), int(TcpFlag.RST)
 RESERVED = 0xE00
 
 
 class Settings(DetectorSettings):
     """The `[plugins.bogus_flags]` table."""
 
-    expiry: Duration = Field("1m", description="How long a source must be quiet to be over.")
+    expiry: Duration = Field(MINUTE, description="How long a source must be quiet to be over.")
 
 
 class BogusFlags(Detector[Settings]):

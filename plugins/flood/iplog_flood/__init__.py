@@ -7,9 +7,12 @@ from typing import Any
 
 from pydantic import Field
 
-from iplog_core import AlertKind, Cast, Detector, DetectorSettings, Duration, Key, PacketBatch, TcpFlag, Tracker, hookimpl
+from iplog_core import MINUTE, AlertKind, Cast, Detector, DetectorSettings, Duration, Key, PacketBatch, TcpFlag, Tracker, hookimpl
 
 iplog_api = 1
+
+ACK, RST = int(TcpFlag.ACK), int(TcpFlag.RST)
+UNICAST = int(Cast.UNICAST)
 
 
 class Settings(DetectorSettings):
@@ -23,7 +26,7 @@ class Settings(DetectorSettings):
     udp_burst: float = Field(500.0, ge=2, description="How many more than that make one.")
     tcp_rate: float = Field(200.0, gt=0, description="Stray ACKs, or RSTs, a second to one host that are no flood.")
     tcp_burst: float = Field(2000.0, ge=2, description="How many more than that make one.")
-    expiry: Duration = Field("1m", description="How long a flood must be quiet to be over.")
+    expiry: Duration = Field(MINUTE, description="How long a flood must be quiet to be over.")
 
 
 class Flood(Detector[Settings]):
@@ -50,15 +53,15 @@ class Flood(Detector[Settings]):
 
     def on_batch(self, batch: PacketBatch) -> None:
         decided = batch.decided
-        unicast = batch.cast == Cast.UNICAST
+        unicast = batch.cast == UNICAST
         stray = batch.strays & batch.is_tcp
-        reset = batch.tcp_flags & TcpFlag.RST != 0
+        reset = batch.tcp_flags & RST != 0
         floods = (
             ("ping_flood", self.pings.update(batch, where=batch.is_echo & unicast)),
             ("syn_flood", self.attempts.update(batch, where=batch.opens & batch.is_tcp, decided=decided.is_tcp & (decided.stray == 0))),
-            ("ack_flood", self.acks.update(batch, where=stray & (batch.tcp_flags == TcpFlag.ACK), decided=decided.is_tcp & (decided.stray == 1))),
+            ("ack_flood", self.acks.update(batch, where=stray & (batch.tcp_flags == ACK), decided=decided.is_tcp & (decided.stray == 1))),
             ("rst_flood", self.resets.update(batch, where=stray & reset)),
-            ("udp_flood", self.datagrams.update(batch, where=batch.is_udp & unicast & batch.unanswered)),
+            ("udp_flood", self.datagrams.update(batch, where=batch.is_udp & unicast & batch.unanswered, decided=decided.is_udp)),
         )
         for kind, changes in floods:
             for flood in changes:

@@ -7,15 +7,15 @@ from typing import Any
 
 from pydantic import Field
 
-from iplog_core import AlertKind, Detector, DetectorSettings, Duration, Fragment, PacketBatch, hookimpl
+from iplog_core import MINUTE, AlertKind, Detector, DetectorSettings, Duration, Fragment, PacketBatch, hookimpl
 
 iplog_api = 1
 
 FAULTS = {
-    "fragment_overlap": Fragment.OVERLAP,
-    "fragment_oversized": Fragment.OVERSIZED,
-    "fragment_duplicate": Fragment.DUPLICATE,
-    "fragment_tiny": Fragment.TINY,
+    "fragment_overlap": int(Fragment.OVERLAP),
+    "fragment_oversized": int(Fragment.OVERSIZED),
+    "fragment_duplicate": int(Fragment.DUPLICATE),
+    "fragment_tiny": int(Fragment.TINY),
 }
 
 
@@ -24,7 +24,7 @@ class Settings(DetectorSettings):
 
     rate: float = Field(500.0, gt=0, description="Fragments a second to one host that are no flood.")
     burst: float = Field(5000.0, ge=1, description="Fragments above that rate that make a flood.")
-    expiry: Duration = Field("1m", description="How long an attack must be quiet to be over.")
+    expiry: Duration = Field(MINUTE, description="How long an attack must be quiet to be over.")
 
 
 class Frag(Detector[Settings]):

@@ -11,6 +11,7 @@ from iplog_core import AlertKind, Cast, Detector, DetectorSettings, Duration, Ma
 
 iplog_api = 1
 
+BROADCAST = int(Cast.BROADCAST)
 ECHO, CHARGEN = 7, 19
 
 
@@ -60,7 +61,7 @@ class Smurf(Detector[Settings]):
 def _to_broadcast(batch: PacketBatch) -> Mask:
     """Packets to a broadcast address: by the link layer, or a directed broadcast that is still on its way (x.x.x.255)."""
     directed = (batch.version == 4) & (batch.dst_lo & 0xFF == 0xFF)
-    return (batch.cast == Cast.BROADCAST) | directed
+    return (batch.cast == BROADCAST) | directed
 
 
 @hookimpl

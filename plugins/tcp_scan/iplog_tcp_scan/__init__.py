@@ -8,17 +8,22 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from iplog_core import AlertKind, Detector, DetectorSettings, Duration, Episode, Mask, PacketBatch, TcpFlag, Tracker, hookimpl
+from iplog_core import HOUR, MINUTE, AlertKind, Detector, DetectorSettings, Duration, Episode, Mask, PacketBatch, TcpFlag, Tracker, hookimpl
 
 iplog_api = 1
 
-FIN, SYN, RST, PSH, ACK, URG = TcpFlag.FIN, TcpFlag.SYN, TcpFlag.RST, TcpFlag.PSH, TcpFlag.ACK, TcpFlag.URG
-ECN = TcpFlag.ECE | TcpFlag.CWR | TcpFlag.AE
-XMAS = (FIN | URG | PSH, FIN | URG, FIN | PSH, URG | PSH, URG, PSH)
-ORDINARY = (
-    *(flags | rest for flags in (ACK, FIN | ACK) for rest in (0, PSH, URG, PSH | URG)),
-    SYN | ACK, RST, RST | ACK,
-)  # fmt: skip
+FIN, SYN, RST, PSH, ACK, URG = (int(flag) for flag in list(TcpFlag)[:6])
+NO_ECN = 0x3F
+ODD_FLAGS = {
+    "fin_scan": (FIN,),
+    "null_scan": (0,),
+    "xmas_scan": (FIN | URG | PSH, FIN | URG, FIN | PSH, URG | PSH, URG, PSH),
+    "flags_scan": tuple(
+        flags
+        for flags in range(64)
+        if (flags & ACK or flags & RST) and flags not in (SYN | ACK, RST, RST | ACK) and flags & ~(PSH | URG) not in (ACK, FIN | ACK)
+    ),
+}
 
 
 class Settings(DetectorSettings):
@@ -27,8 +32,8 @@ class Settings(DetectorSettings):
     ports: int = Field(5, ge=2, description="Distinct unanswered ports of one host that make a port scan.")
     hosts: int = Field(10, ge=2, description="Hosts without an answer on one port that make a sweep, where the source fails more than it succeeds.")
     sources: int = Field(5, ge=2, description="Sources that share the ports of one host that make a distributed scan.")
-    memory: Duration = Field("4h", description="How long a probe counts.")
-    expiry: Duration = Field("15m", description="How long a scan must be quiet to be over.")
+    memory: Duration = Field(4 * HOUR, description="How long a probe counts.")
+    expiry: Duration = Field(15 * MINUTE, description="How long a scan must be quiet to be over.")
 
 
 class TcpScan(Detector[Settings]):
@@ -66,7 +71,7 @@ class TcpScan(Detector[Settings]):
             memory=self.settings.memory,
             expiry=self.settings.expiry,
         )
-        self.by_flags = {kind: self._pairs() for kind in ("fin_scan", "null_scan", "xmas_scan", "flags_scan")}
+        self.by_flags = {kind: self._pairs() for kind in ODD_FLAGS}
         self.by_silence = {kind: self._pairs() for kind in ("ack_scan", "maimon_scan")}
 
     def on_batch(self, batch: PacketBatch) -> None:
@@ -91,22 +96,17 @@ class TcpScan(Detector[Settings]):
     def _odd_flags(self, batch: PacketBatch) -> None:
         """Probes that no TCP would send: each counts as it comes."""
         strays = batch.strays & batch.is_tcp
-        flags = batch.tcp_flags & ~np.uint16(ECN)
-        odd = {
-            "fin_scan": flags == FIN,
-            "null_scan": flags == 0,
-            "xmas_scan": np.isin(flags, XMAS),
-            "flags_scan": ~np.isin(flags, (0, FIN, *XMAS, *ORDINARY)),
-        }
-        for kind, tracker in self.by_flags.items():
-            for scan in tracker.update(batch, where=strays & odd[kind], decided=batch.decided.stray == 1):
+        kinds = _KIND_OF_FLAGS[batch.tcp_flags & NO_ECN]
+        unasked = batch.decided.stray == 1
+        for number, (kind, tracker) in enumerate(self.by_flags.items(), 1):
+            for scan in tracker.update(batch, where=strays & (kinds == number), decided=unasked):
                 self.alert(kind, scan)
 
     def _unasked(self, batch: PacketBatch) -> None:
         """Probes that look like the middle of a connection: each counts when nothing but a RST came back, and nothing more was sent."""
         flows = batch.decided
         alone = flows.is_tcp & (flows.stray == 1) & (flows.packets == 1) & (flows.payload_length == 0)
-        flags = flows.tcp_flags & ~np.uint16(ECN)
+        flags = flows.tcp_flags & NO_ECN
         self._by_outcome("ack_scan", batch, alone & (flags == ACK))
         self._by_outcome("maimon_scan", batch, alone & (flags == (FIN | ACK)))
 
@@ -127,6 +127,11 @@ class TcpScan(Detector[Settings]):
 def _started(batch: PacketBatch, episodes: list[Episode]) -> Mask:
     """The packets of a batch by which episodes started."""
     return np.isin(batch.index, [episode.index for episode in episodes if episode.state == "start"])
+
+
+_KIND_OF_FLAGS = np.zeros(64, np.uint8)
+for _number, _flags in enumerate(ODD_FLAGS.values(), 1):
+    _KIND_OF_FLAGS[list(_flags)] = _number
 
 
 @hookimpl

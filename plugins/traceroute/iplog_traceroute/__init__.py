@@ -11,12 +11,14 @@ from iplog_core import AlertKind, Cast, Detector, DetectorSettings, Duration, Pa
 
 iplog_api = 1
 
+UNICAST = int(Cast.UNICAST)
+
 
 class Settings(DetectorSettings):
     """The `[plugins.traceroute]` table."""
 
     probes: int = Field(2, ge=1, description="Packets on their last hop, from one host to another, that make a traceroute.")
-    expiry: Duration = Field("15s", description="How long a source must be quiet to be over.")
+    expiry: Duration = Field(15.0, description="How long a source must be quiet to be over.")
 
 
 class Traceroute(Detector[Settings]):
@@ -31,7 +33,7 @@ class Traceroute(Detector[Settings]):
         )
 
     def on_batch(self, batch: PacketBatch) -> None:
-        last_hop = (batch.ttl == 1) & (batch.cast == Cast.UNICAST) & batch.to_one_host
+        last_hop = (batch.ttl == 1) & (batch.cast == UNICAST) & batch.to_one_host
         for route in self.routes.update(batch, where=last_hop & ((batch.is_udp & batch.opens) | batch.is_echo)):
             self.alert("traceroute", route)
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from pydantic import Field
 
-from iplog_core import AlertKind, Cast, Detector, DetectorSettings, Duration, FlowRows, Mask, PacketBatch, hookimpl
+from iplog_core import HOUR, MINUTE, AlertKind, Cast, Detector, DetectorSettings, Duration, FlowRows, Mask, PacketBatch, hookimpl
 
 iplog_api = 1
 
+UNICAST = int(Cast.UNICAST)
 RESERVED = 1024
 TRACEROUTE_PORTS = (33434, 33690)
 TRACEROUTE_HOPS = 8
@@ -21,8 +22,8 @@ class Settings(DetectorSettings):
 
     ports: int = Field(5, ge=2, description="Distinct unanswered ports of one host that make a scan.")
     hosts: int = Field(10, ge=2, description="Hosts without an answer on one port that make a sweep, where the source fails more than it succeeds.")
-    memory: Duration = Field("4h", description="How long a probe counts.")
-    expiry: Duration = Field("15m", description="How long a scan must be quiet to be over.")
+    memory: Duration = Field(4 * HOUR, description="How long a probe counts.")
+    expiry: Duration = Field(15 * MINUTE, description="How long a scan must be quiet to be over.")
 
 
 class UdpScan(Detector[Settings]):
@@ -53,7 +54,7 @@ class UdpScan(Detector[Settings]):
 
     def on_batch(self, batch: PacketBatch) -> None:
         asked = batch.decided.is_udp & batch.decided.probes
-        probes = batch.is_udp & batch.probes & (batch.cast == Cast.UNICAST) & _looks_asked(batch)
+        probes = batch.is_udp & batch.probes & (batch.cast == UNICAST) & _looks_asked(batch)
         for scan in self.vertical.update(batch, where=probes, decided=asked):
             self.alert("udp_scan", scan)
         guilty = self.walk.update(batch.decided, asked & _looks_asked(batch.decided) & batch.decided.to_one_host)

@@ -1,0 +1,443 @@
+"""Which plugins are imported and run, and what is said of those that cannot be."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sites import DETECTOR, Site
+
+from iplog_core.config import load
+from iplog_core.errors import ConfigError, PluginError
+from iplog_core.host import Host
+from iplog_core.installed import installed
+from iplog_core.settings import DetectorSettings, SinkSettings
+
+HEAD = "from iplog_core import *\nfrom iplog_core import Detector, DetectorSettings, Sink, SinkSettings, hookimpl\niplog_api = 1\n"
+SINK = (
+    HEAD
+    + """
+class Settings(SinkSettings):
+    path: str | None = None
+
+class Away(Sink[Settings]):
+    name = "NAME"
+    format = "FORMAT"
+    def write(self, events):
+        pass
+
+@hookimpl
+def iplog_sinks():
+    return [Away]
+"""
+)
+
+LoadHost = Callable[..., Host]
+
+
+@pytest.fixture
+def host(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoadHost]:
+    """Load the plugins of `site` that are named, and no other, with a configuration file of this text."""
+    monkeypatch.syspath_prepend(str(site.folder))
+    before = set(sys.modules)
+
+    def load_host(*names: str, text: str = "", environ: dict[str, str] | None = None, **options: object) -> Host:
+        file = tmp_path / "iplog.toml"
+        file.write_text(f"enable = {list(names)}\n{text}")
+        monkeypatch.chdir(tmp_path)
+        return Host.load(load("iplog.toml", environ=environ or {}, **options))  # type: ignore[arg-type]
+
+    yield load_host
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def names(host: Host) -> list[str]:
+    assert host.faults == []
+    return [cls.name for cls, _ in host.detectors]
+
+
+# What is enabled
+
+
+def test_plugins_run_in_the_order_of_the_enable_list(site, host):
+    for name in ("ash", "birch", "cedar"):
+        site.install(name)
+    assert names(host("birch", "cedar", "ash")) == ["birch", "cedar", "ash"]
+
+
+def test_without_an_enable_list_the_group_iplog_runs_and_the_optional_one_does_not(site, host, tmp_path):
+    site.install("ash")
+    site.install("birch", group="iplog.optional")
+    (tmp_path / "no.toml").write_text("")
+    running = Host.load(load(str(tmp_path / "no.toml"), environ={})).settings.enable or []
+    assert ("ash" in running, "birch" in running) == (True, False)
+
+
+def test_the_command_line_adds_to_what_the_file_enables(site, host):
+    site.install("ash")
+    site.install("birch")
+    assert names(host("ash", enable=["birch"])) == ["ash", "birch"]
+
+
+def test_the_command_line_takes_away_what_the_file_enables(site, host):
+    site.install("ash")
+    site.install("birch")
+    assert names(host("ash", "birch", disable=["ash"])) == ["birch"]
+
+
+def test_the_file_may_take_away_and_the_command_line_give_back(site, host):
+    site.install("ash")
+    site.install("birch")
+    text = 'disable = ["ash", "birch"]'
+    assert names(host("ash", "birch", text=text, enable=["birch"])) == ["birch"]
+
+
+def test_a_plugin_named_twice_runs_once(site, host):
+    site.install("ash")
+    assert names(host("ash", "ash", enable=["ash,ash"])) == ["ash"]
+
+
+def test_only_what_is_enabled_is_imported(site, host):
+    site.install("ash")
+    site.install("birch", "raise RuntimeError('imported')")
+    host("ash")
+    assert ("iplog_ash" in sys.modules, "iplog_birch" in sys.modules) == (True, False)
+
+
+def test_nothing_of_a_disabled_plugin_is_imported(site, host):
+    site.install("ash", "raise RuntimeError('imported')")
+    assert names(host("ash", disable=["ash"])) == []
+
+
+def test_listing_what_is_installed_imports_nothing(site, host):
+    site.install("ash", "raise RuntimeError('imported')")
+    assert [str(plugin) for plugin in installed() if plugin.name == "ash"] == ["ash 1.0 (iplog-plugin-ash)"]
+
+
+def test_a_distribution_with_broken_metadata_breaks_nothing(site, host):
+    site.install("ash")
+    site.install("birch")
+    (site.folder / "iplog_plugin_birch-1.0.dist-info" / "entry_points.txt").write_bytes(b"[iplog]\nbirch \xff\n[[")
+    assert names(host("ash")) == ["ash"]
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (
+            "import nonexistent_module",
+            "ash 1.0 (iplog-plugin-ash): cannot be imported: ModuleNotFoundError: No module named 'nonexistent_module' "
+            "(iplog_ash.py, line 1); reinstall iplog-plugin-ash, or run with --disable ash.",
+        ),
+        (
+            "raise SystemExit(3)",
+            "ash 1.0 (iplog-plugin-ash): cannot be imported: SystemExit: 3 (iplog_ash.py, line 1); "
+            "reinstall iplog-plugin-ash, or run with --disable ash.",
+        ),
+        (
+            "def x(:\n",
+            "ash 1.0 (iplog-plugin-ash): cannot be imported: SyntaxError: invalid syntax (iplog_ash.py, line 1); "
+            "reinstall iplog-plugin-ash, or run with --disable ash.",
+        ),
+        (
+            "x = 1",
+            "ash 1.0 (iplog-plugin-ash): does not say which plugin API it is written for; expected iplog_api = 1 in its module.",
+        ),
+        (
+            "iplog_api = 2",
+            "ash 1.0 (iplog-plugin-ash) is written for plugin API 2, this iplog has 1: upgrade iplog.",
+        ),
+        (
+            "iplog_api = 0",
+            "ash 1.0 (iplog-plugin-ash) is written for plugin API 0, this iplog has 1: upgrade iplog-plugin-ash.",
+        ),
+        (
+            "iplog_api = 1",
+            "ash 1.0 (iplog-plugin-ash): contributes nothing; expected a function marked @iplog_core.hookimpl, such as iplog_detectors.",
+        ),
+        (
+            HEAD + "@hookimpl\ndef iplog_detectorz():\n    return []",
+            "ash 1.0 (iplog-plugin-ash): iplog_detectorz is no hook. Did you mean iplog_detectors? There are: iplog_detectors, ",
+        ),
+        (
+            HEAD + "@hookimpl\ndef iplog_alert(alarm):\n    pass",
+            "ash 1.0 (iplog-plugin-ash): a hook does not fit: ",
+        ),
+        (
+            HEAD + "@hookimpl\ndef iplog_detectors():\n    return [dict]",
+            "ash 1.0 (iplog-plugin-ash): iplog_detectors gives 'dict', which is no Detector.",
+        ),
+        (
+            HEAD + "@hookimpl\ndef iplog_detectors():\n    return 3",
+            "ash 1.0 (iplog-plugin-ash): iplog_detectors failed: TypeError: 'int' object is not iterable; expected a list of classes.",
+        ),
+        (
+            HEAD + "@hookimpl\ndef iplog_sinks():\n    return [Detector]",
+            "ash 1.0 (iplog-plugin-ash): iplog_sinks gives 'Detector', which is no Sink.",
+        ),
+        (
+            HEAD + "class Ash(Detector):\n    pass\n@hookimpl\ndef iplog_detectors():\n    return [Ash]",
+            'ash 1.0 (iplog-plugin-ash): class Ash has no name; expected name = "ash".',
+        ),
+        (
+            DETECTOR.replace('"NAME"', '"oak"'),
+            'ash 1.0 (iplog-plugin-ash): class Quiet has the name "oak"; expected "ash", as its entry point has.',
+        ),
+        (
+            DETECTOR.replace("[Quiet]", "[Quiet, Quiet]"),
+            "ash 1.0 (iplog-plugin-ash): two classes have the name ash; expected one.",
+        ),
+        (
+            DETECTOR.replace("Detector[Settings]", "Detector[dict]"),
+            "ash 1.0 (iplog-plugin-ash): class Quiet takes dict; expected a model derived from DetectorSettings.",
+        ),
+    ],
+)
+def test_an_enabled_plugin_that_cannot_be_loaded_is_one_clear_line(module, said, site, host):
+    site.install("ash", module)
+    (line,) = host("ash").faults
+    assert line.startswith(said)
+
+
+def test_a_plugin_that_is_not_installed_is_told_with_the_nearest_that_is(site, host):
+    site.install("chestnut")
+    (line,) = host("chesnut").faults
+    assert line.startswith("iplog.toml, enable[0]: no plugin chesnut is installed. Did you mean chestnut? Installed: ")
+
+
+@pytest.mark.parametrize("option", ["enable", "disable"])
+def test_a_name_on_the_command_line_that_is_not_installed_is_told(option, site, host):
+    site.install("chestnut")
+    (line,) = host(**{option: ["chesnut"]}).faults
+    assert line.startswith(f"--{option}: no plugin chesnut is installed. Did you mean chestnut? Installed: ")
+
+
+def test_two_distributions_that_give_one_name_are_both_told(site, host):
+    site.install("ash")
+    site.install("ash", distribution="acme-ash", version="2.3")
+    assert host("ash").faults == [
+        "ash: both acme-ash 2.3 and iplog-plugin-ash 1.0 give a plugin of this name; uninstall one, or run with --disable ash."
+    ]
+
+
+def test_a_conflict_about_a_plugin_that_is_not_enabled_is_none(site, host):
+    site.install("ash")
+    site.install("ash", distribution="acme-ash")
+    site.install("birch")
+    assert names(host("birch")) == ["birch"]
+
+
+def test_everything_that_is_wrong_is_told_at_once(site, host):
+    site.install("ash", "import nonexistent_module")
+    site.install("birch", "iplog_api = 7")
+    site.install("cedar")
+    text = "batch_size = 0\n[plugins.cedar]\nprts = 1\nports = 'x'\n[plugins.ceder]\n"
+    assert len(host("ash", "birch", "cedar", "dogwood", text=text).faults) == 7
+
+
+# Settings
+
+
+def test_a_plugin_gets_the_settings_of_its_table(site, host):
+    site.install("ash")
+    (_, settings), = host("ash", text="[plugins.ash]\nports = 9").detectors
+    assert isinstance(settings, DetectorSettings)
+    assert settings.model_dump() == {"ports": 9}
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("prts = 9", "iplog.toml: [plugins.ash] prts: no such setting. Did you mean ports? There are: ports. (iplog-plugin-ash 1.0)"),
+        ("ports = 'x'", 'iplog.toml: [plugins.ash] ports: expected a whole number, not "x". (iplog-plugin-ash 1.0)'),
+    ],
+)
+def test_a_wrong_setting_names_the_table_the_key_and_the_distribution(table, said, site, host):
+    site.install("ash")
+    assert host("ash", text=f"[plugins.ash]\n{table}").faults == [said]
+
+
+def test_a_wrong_setting_in_the_environment_names_the_variable(site, host):
+    site.install("ash")
+    (line,) = host("ash", environ={"IPLOG__PLUGINS__ASH__PRTS": "1"}).faults
+    assert line.startswith("IPLOG__PLUGINS__ASH__PRTS: no such setting. Did you mean IPLOG__PLUGINS__ASH__PORTS? There are: ports.")
+
+
+def test_a_table_of_no_installed_plugin_is_told(site, host):
+    site.install("chestnut")
+    (line,) = host("chestnut", text="[plugins.chesnut]\nports = 1").faults
+    assert line.startswith("iplog.toml: [plugins.chesnut]: no plugin of that name is installed. Did you mean chestnut? Installed: ")
+
+
+def test_a_table_of_a_plugin_that_is_not_enabled_is_left_unread(site, host):
+    site.install("ash")
+    site.install("birch")
+    assert names(host("ash", text="[plugins.birch]\nnonsense = 1")) == ["ash"]
+
+
+def test_a_plugin_of_hooks_alone_takes_no_settings(site, host):
+    site.install("ash", HEAD + "@hookimpl\ndef iplog_stop():\n    pass")
+    assert host("ash", text="[plugins.ash]\nx = 1").faults == [
+        "iplog.toml: [plugins.ash] x: no such setting; there are none. (iplog-plugin-ash 1.0)"
+    ]
+
+
+# Hooks
+
+
+def hooks(name: str, code: str) -> str:
+    return HEAD + f"from iplog_core.errors import ConfigError\n@hookimpl\ndef {name}\n    {code}"
+
+
+def test_what_a_plugin_finds_in_the_configuration_stops_the_start(site, host):
+    site.install("ash", hooks("iplog_check_config(settings):", "yield f'ash: {settings.enable} will not do.'"))
+    assert host("ash").faults == ["ash: ['ash'] will not do."]
+
+
+def test_a_check_that_fails_is_told(site, host):
+    site.install("ash", hooks("iplog_check_config():", "return 1 / 0"))
+    assert host("ash").faults == [
+        "ash 1.0 (iplog-plugin-ash): iplog_check_config failed: ZeroDivisionError: division by zero (iplog_ash.py, line 7)."
+    ]
+
+
+def test_the_plugin_that_is_enabled_first_answers_first(site, host):
+    for name in ("ash", "birch"):
+        site.install(name, hooks("iplog_grade_alert(alert):", "return 'high' if __name__ == 'iplog_ash' else 'low'"))
+    assert host("birch", "ash").hook.iplog_grade_alert(alert=None) == "low"
+
+
+def test_a_plugin_that_cannot_start_stops_the_run(site, host):
+    site.install("ash", hooks("iplog_start(settings):", "raise OSError('no assets')"))
+    with pytest.raises(PluginError, match=r"^ash 1\.0 \(iplog-plugin-ash\): iplog_start failed: OSError: no assets"), host("ash").running([]):
+        pytest.fail("it ran")
+
+
+def test_a_plugin_that_cannot_stop_is_told_at_the_end(site, host):
+    site.install("ash", hooks("iplog_stop():", "raise OSError('lost')"))
+    faults: list[str] = []
+    with host("ash").running(faults):
+        assert faults == []
+    assert faults == ["ash 1.0 (iplog-plugin-ash): iplog_stop failed: OSError: lost (iplog_ash.py, line 7)."]
+
+
+# The sink of a format
+
+
+def test_the_sink_of_a_format_need_not_be_enabled(site, host):
+    site.install("elm", SINK.replace("FORMAT", "wood"), group="iplog.optional")
+    cls, settings = host().sink_for("wood")
+    assert (cls.name, isinstance(settings, SinkSettings)) == ("elm", True)
+
+
+def test_the_sink_of_a_format_has_the_settings_of_its_table(site, host):
+    site.install("elm", SINK.replace("FORMAT", "wood"), group="iplog.optional")
+    _, settings = host(text="[plugins.elm]\npath = 'x'").sink_for("wood")
+    assert settings.model_dump() == {"path": "x"}
+
+
+def test_wrong_settings_of_the_sink_of_a_format_are_told(site, host):
+    site.install("elm", SINK.replace("FORMAT", "wood"), group="iplog.optional")
+    with pytest.raises(ConfigError, match=r"\[plugins\.elm\] pth: no such setting\. Did you mean path\?"):
+        host(text="[plugins.elm]\npth = 'x'").sink_for("wood")
+
+
+def test_a_format_that_no_plugin_has_is_told_with_those_that_there_are(site, host):
+    site.install("elm", SINK.replace("FORMAT", "wood"), group="iplog.optional")
+    with pytest.raises(ConfigError, match=r"^--format wod: no installed plugin writes it\. Did you mean wood\? There are: .*wood"):
+        host().sink_for("wod")
+
+
+def test_a_broken_sink_does_not_keep_another_from_serving_its_format(site, host):
+    site.install("elm", SINK.replace("FORMAT", "wood"), group="iplog.optional")
+    site.install("a_broken_sink", "raise RuntimeError", group="iplog.optional")
+    assert host().sink_for("wood")[0].name == "elm"
+
+
+def test_a_disabled_sink_serves_no_format(site, host):
+    site.install("elm", SINK.replace("FORMAT", "wood"), group="iplog.optional")
+    with pytest.raises(ConfigError, match="^--format wood: no installed plugin writes it"):
+        host(disable=["elm"]).sink_for("wood")
+
+
+# Single files
+
+SINGLE = """
+from iplog_core import DetectorSettings, PacketDetector
+
+class Settings(DetectorSettings):
+    port: int = 23
+
+class TelnetTouched(PacketDetector[Settings]):
+    name = "telnet_touched"
+
+    def on_packet(self, packet):
+        pass
+"""
+
+
+def test_a_single_file_in_plugin_paths_runs(host, tmp_path):
+    (tmp_path / "telnet.py").write_text(SINGLE)
+    assert names(host(text="plugin_paths = ['telnet.py']")) == ["telnet_touched"]
+
+
+def test_a_single_file_has_its_settings_in_a_table_of_its_class(host, tmp_path):
+    (tmp_path / "telnet.py").write_text(SINGLE)
+    loaded = host(text="plugin_paths = ['telnet.py']\n[plugins.telnet_touched]\nport = 2323")
+    assert [settings.model_dump() for _, settings in loaded.detectors] == [{"port": 2323}]
+
+
+def test_a_single_file_runs_where_the_enable_list_names_it(site, host, tmp_path):
+    (tmp_path / "telnet.py").write_text(SINGLE)
+    site.install("ash")
+    assert names(host("telnet_touched", "ash", text="plugin_paths = ['telnet.py']")) == ["telnet_touched", "ash"]
+
+
+def test_a_detector_of_a_single_file_can_be_disabled(host, tmp_path):
+    (tmp_path / "telnet.py").write_text(SINGLE)
+    assert names(host(text="plugin_paths = ['telnet.py']", disable=["telnet_touched"])) == []
+
+
+def test_the_path_of_a_single_file_is_relative_to_the_configuration(host, tmp_path, monkeypatch):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "telnet.py").write_text(SINGLE)
+    (tmp_path / "etc" / "iplog.toml").write_text("enable = []\nplugin_paths = ['telnet.py']")
+    assert names(Host.load(load(str(tmp_path / "etc" / "iplog.toml"), environ={}))) == ["telnet_touched"]
+
+
+def test_a_single_file_may_have_hooks(host, tmp_path):
+    (tmp_path / "quiet.py").write_text("from iplog_core import hookimpl\n@hookimpl\ndef iplog_keep_alert(alert):\n    return False")
+    loaded = host(text="plugin_paths = ['quiet.py']")
+    assert (loaded.faults, loaded.hook.iplog_keep_alert(alert=None)) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "site.py: no such file; expected a Python file."),
+        ("import nonexistent_module", "site.py: cannot be imported: ModuleNotFoundError: No module named 'nonexistent_module' (site.py, line 1); mend"),
+        ("def x(:", "site.py: cannot be imported: SyntaxError: invalid syntax (site.py, line 1); mend it, or take it out of plugin_paths."),
+        ("x = 1", "site.py: contributes nothing; expected a Detector or a Sink."),
+        ("from iplog_core import Detector\nclass X(Detector):\n    pass", 'site.py: class X has no name; expected name = "site".'),
+    ],
+)
+def test_a_single_file_that_cannot_be_loaded_is_one_clear_line(content, said, host, tmp_path):
+    if content is not None:
+        (tmp_path / "site.py").write_text(content)
+    (line,) = host(text="plugin_paths = ['site.py']").faults
+    assert line.startswith(said)
+
+
+def test_a_single_file_that_takes_the_name_of_an_enabled_plugin_is_told(site, host, tmp_path):
+    site.install("telnet_touched")
+    (tmp_path / "telnet.py").write_text(SINGLE)
+    assert host("telnet_touched", text="plugin_paths = ['telnet.py']").faults == [
+        "telnet_touched: both iplog-plugin-telnet-touched 1.0 and telnet.py give a plugin of this name; "
+        "uninstall one, or run with --disable telnet_touched."
+    ]
