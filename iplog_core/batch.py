@@ -84,6 +84,9 @@ class Cast(IntEnum):
     MULTICAST = 2
 
 
+_UNICAST = int(Cast.UNICAST)
+
+
 class Fragment(IntFlag):
     """What is known of an IP fragment, in the column `fragment`; 0 for a whole packet."""
 
@@ -216,6 +219,12 @@ class _Rows:
         four = (self.version == 4) & ((self.dst_lo & np.uint64(0xFFFFFFFF)) < 0xE0000000)
         six = (self.version == 6) & (self.dst_hi >> np.uint64(56) != 0xFF)
         return four | six
+
+    @cached_property
+    def like_answers(self) -> Mask:
+        """From the port of a service to one that clients take, by their numbers (RFC 6335; Linux takes those from 32768 on, name servers all from 1024 on)."""
+        system = (self.sport < 1024) & (self.dport >= 1024)
+        return system | ((self.sport < 32768) & (self.dport >= 32768))
 
     @cached_property
     def is_echo(self) -> Mask:
@@ -364,6 +373,11 @@ class PacketBatch(_Rows):
         column: NDArray[Any] = self.block[start * n : (start + dtype.itemsize) * n].view(dtype)
         self.__dict__[name] = column
         return column
+
+    @cached_property
+    def to_one_host(self) -> Mask:
+        """To an address of one host, and on the link not to everybody or a group."""
+        return super().to_one_host & (self.cast == _UNICAST)
 
     @cached_property
     def opens(self) -> Mask:

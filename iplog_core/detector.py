@@ -164,8 +164,14 @@ class PacketDetector(Detector[S]):
         """Look at one packet. It is valid until this returns."""
         raise NotImplementedError
 
+    def __init__(self, settings: S, context: DetectorContext) -> None:
+        self._found: dict[str, dict[int, _Found]] = {}
+        self._by_kind: dict[str, Tracker] = {}
+        self._open: dict[tuple[str, tuple[int, int], tuple[int, int]], _Found] = {}
+        super().__init__(settings, context)
+
     def on_batch(self, batch: PacketBatch) -> None:
-        self._found: dict[str, dict[int, tuple[int, Severity | None, dict[str, Any]]]] = {}
+        self._found = {}
         for packet in batch:
             self.on_packet(packet)
         for kind in self._found.keys() - self._by_kind.keys():
@@ -173,20 +179,30 @@ class PacketDetector(Detector[S]):
         for kind, tracker in sorted(self._by_kind.items()):
             found = self._found.get(kind, {})
             where = np.zeros(len(batch), np.bool_)
-            where[[row for row, _, _ in found.values()]] = True
+            where[[what.row for what in found.values()]] = True
             for episode in tracker.update(batch, where):
-                _, severity, evidence = found.get(episode.index, (0, None, {}))
-                super().alert(kind, episode, severity=severity, **evidence)
-
-    def run(self, batch: PacketBatch) -> None:
-        if not hasattr(self, "_by_kind"):
-            self._by_kind: dict[str, Tracker] = {}
-        super().run(batch)
+                self._tell(kind, episode, found)
 
     def alert(self, kind: str, packet: Packet, *, severity: Severity | None = None, **evidence: Any) -> None:  # type: ignore[override]
-        """Report a packet."""
+        """Report a packet. What the first one of an episode says holds for its end."""
         index = int(packet.batch.index[packet.row])
-        self._found.setdefault(kind, {})[index] = (packet.row, severity, evidence)
+        self._found.setdefault(kind, {})[index] = _Found(packet.row, severity, evidence)
+
+    def _tell(self, kind: str, episode: Episode, found: dict[int, _Found]) -> None:
+        key = (kind, episode.src, episode.dst)
+        if episode.state == "start":
+            self._open[key] = found[episode.index]
+        said = self._open.pop(key) if episode.state == "end" else self._open[key]
+        super().alert(kind, episode, severity=said.severity, **said.evidence)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a packet detector said of a packet."""
+
+    row: int
+    severity: Severity | None
+    evidence: dict[str, Any]
 
 
 def _identity(kind: str, source: str | None, target: str | None, port: int | None, first: int) -> str:

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from iplog_core.addresses import address
 from iplog_core.batch import BYTES_PER_PACKET, FLOW_DTYPE, FlowRows, Malformed, PacketBatch, RawBatch
 from iplog_core.detector import Detector, DetectorContext
+from iplog_core.errors import PluginError
 from iplog_core.events import Alert, Event, Records, Stats
 from iplog_core.kernel.decode import decode
 from iplog_core.kernel.flows import Flows
 from iplog_core.kernel.fragments import Fragments
+from iplog_core.loader import reason
 from iplog_core.outlet import Outlet
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ class Engine:
         )
         self._fragments = Fragments(timeouts.datagrams, _ns(timeouts.fragment_timeout))
         context = DetectorContext(self._raise_alert, None if alerts_only else self._found_records)
-        self._detectors = [_Guarded(detector(given, context)) for detector, given in host.detectors]
+        self._detectors = [_Guarded(_made(detector, given, context)) for detector, given in host.detectors]
         self._outlets = [Outlet(sink, settings.queue_size, when_full, self._fault) for sink in sinks]
 
     def run(self) -> Report:
@@ -255,7 +257,7 @@ class Engine:
         self._stats.plugin_errors[name] = guarded.failures
         self._log(f"{name}: {_own_frames(error)}")
         if guarded.failures == 1:
-            self._fault(f"{name}: it failed on a batch ({type(error).__name__}: {error}); what it would have found there is lost.")
+            self._fault(f"{name}: it failed on a batch: {reason(error)}; what it would have found there is lost.")
         if guarded.failures == FAILURES_ALLOWED:
             self._fault(f"{name}: it failed {FAILURES_ALLOWED} times and was set aside; the other plugins went on.")
 
@@ -263,8 +265,15 @@ class Engine:
         errors = self._stats.plugin_errors
         errors["hooks"] = errors.get("hooks", 0) + 1
         if errors["hooks"] == 1:
-            self._fault(f"a plugin's hook for alerts failed ({type(error).__name__}: {error}); the alerts were written all the same.")
+            self._fault(f"a plugin's hook for alerts failed: {reason(error)}; the alerts were written all the same.")
             self._log(_own_frames(error))
+
+
+def _made(detector: type[Detector[Any]], settings: Any, context: DetectorContext) -> Detector[Any]:
+    try:
+        return detector(settings, context)
+    except Exception as error:
+        raise PluginError(f"{detector.name}: it could not be set up: {reason(error)}.") from error
 
 
 def _ns(seconds: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 import typing
 from collections.abc import Callable, Iterable
@@ -124,8 +125,9 @@ def _hooks(owner: Owner, module: Any) -> dict[str, Callable[..., Any]]:
     try:
         manager.register(module)
     except pluggy.PluginValidationError as error:
-        told = " ".join(str(error).split()).rpartition("for hook ")[2]
-        raise PluginError(f"{owner}: a hook does not fit: {told}.") from None
+        found = re.search(r"for hook '(\w+)'.*Argument\(s\) \{(.*)\}", str(error), re.DOTALL)
+        what = f"{found[1]} takes {found[2]}, which that hook does not give" if found else " ".join(str(error).split())
+        raise PluginError(f"{owner}: {what}; expected what iplog_core.hookspec shows.") from None
     callers = manager.get_hookcallers(module) or []
     known = [name for name in vars(hookspec) if name.startswith("iplog_")]
     unknown = sorted(caller.name for caller in callers if not caller.has_spec())

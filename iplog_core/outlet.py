@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from iplog_core.errors import IplogError
 from iplog_core.events import Event, Records
+from iplog_core.loader import reason
 
 if TYPE_CHECKING:
     from iplog_core.sink import AnySink
@@ -59,7 +60,7 @@ class Outlet:
             self._error = error
             return
         except OSError as error:
-            self._error = IplogError(f"{self._sink.name}: {error.strerror or error}.")
+            self._error = IplogError(f"{self._sink.name}: it could not be opened: {_reason(error)}.")
             return
         finally:
             self._opened.set()
@@ -77,8 +78,13 @@ class Outlet:
             self.closed = True
         except Exception as error:
             if not self.drops:
-                self._fault(f"{self._sink.name}: it could not write ({type(error).__name__}: {error}); lost events are counted.")
+                self._fault(f"{self._sink.name}: it could not write: {_reason(error)}; what is lost is counted.")
             self.drops += max(events, 1)
+
+
+def _reason(error: Exception) -> str:
+    """What the system says, or a plugin's own exception."""
+    return (isinstance(error, OSError) and error.strerror) or reason(error)
 
 
 def _count(events: list[Event]) -> int:

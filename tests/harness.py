@@ -8,10 +8,12 @@ from pathlib import Path
 import dpkt
 import numpy as np
 
-from iplog_core.batch import BYTES_PER_PACKET, PacketBatch, RawBatch
+from iplog_core.batch import BYTES_PER_PACKET, FLOW_DTYPE, FlowRows, PacketBatch, RawBatch
 from iplog_core.capture.savefile import open_savefile
 from iplog_core.kernel.columns import LAYOUT
 from iplog_core.kernel.decode import decode
+from iplog_core.kernel.flows import Flows
+from iplog_core.settings import FlowSettings
 from iplog_core.testing import Frame, MemorySource, raw_batch
 
 COLUMNS = tuple(name for name, _ in LAYOUT)
@@ -25,6 +27,28 @@ def decoded(frames: Sequence[Frame]) -> PacketBatch:
 def batches(frames: Sequence[Frame], sizes: int | Sequence[int]) -> Iterator[PacketBatch]:
     """Decode frames batch by batch; a batch is good until the next one."""
     return _decoded(MemorySource(frames, sizes))
+
+
+def batches_with_flows(frames: Sequence[Frame], sizes: int | Sequence[int], **timeouts: float) -> Iterator[PacketBatch]:
+    """Decode frames and let the flow table see them, as detectors get them: the last batch is empty and final."""
+    settings = FlowSettings(**timeouts)
+    flows = Flows(
+        capacity=settings.capacity,
+        contacts=settings.contacts,
+        **{
+            name: round(getattr(settings, name) * 1e9)
+            for name in ("silent_timeout", "half_open_timeout", "tcp_idle", "udp_idle", "closed_idle")
+        },
+    )
+    now = 0
+    for batch in batches(frames, sizes):
+        decided, _ = flows.update(batch.data, batch.block, len(batch), batch.now)
+        batch.decided = FlowRows(np.frombuffer(decided, FLOW_DTYPE))
+        yield batch
+        now = batch.now
+    decided, _ = flows.finish(now)
+    nothing = np.empty(0, np.uint8)
+    yield PacketBatch(nothing, nothing, now=now, decided=FlowRows(np.frombuffer(decided, FLOW_DTYPE)), final=True)
 
 
 def read(capture: Path) -> Iterator[PacketBatch]:

@@ -46,9 +46,7 @@ class Site:
         self.folder = folder
         folder.mkdir(exist_ok=True)
 
-    def install(
-        self, name: str, module: str = DETECTOR, *, distribution: str = "", version: str = "1.0", group: str = "iplog"
-    ) -> None:
+    def install(self, name: str, module: str = DETECTOR, *, distribution: str = "", version: str = "1.0", group: str = "iplog") -> None:
         """Install a distribution that has the plugin `name`, with `module` as its code."""
         distribution = distribution or f"iplog-plugin-{name.replace('_', '-')}"
         code = f"iplog_{name}" if distribution.startswith("iplog-plugin-") else distribution.replace("-", "_")
@@ -73,7 +71,7 @@ class Answer:
 
 
 class Iplog:
-    """The real command, in a process of its own, in `folder`; of what is configured on this machine it sees nothing."""
+    """The real command, in a process of its own, in `folder`, without the settings of this environment."""
 
     def __init__(self, folder: Path, *path: Path, options: tuple[str, ...] = ()) -> None:
         self.folder = folder

@@ -64,9 +64,7 @@ def test_all_that_is_wrong_is_told_at_once(site, bare_iplog, tmp_path):
 def test_the_settings_in_force_are_shown_with_where_they_come_from(site, bare_iplog, tmp_path):
     site.install("ash")
     (tmp_path / "iplog.toml").write_text("rules = ['ignore tcp']\n[plugins.ash]\nports = 9")
-    output = bare_iplog(
-        "config", "show", "--config", "iplog.toml", "--set", "queue_size=8", "--rule", "log tcp", IPLOG__BATCH_SIZE="7"
-    ).output.splitlines()
+    output = bare_iplog("config", "show", "--config", "iplog.toml", "--set", "queue_size=8", "--rule", "log tcp", IPLOG__BATCH_SIZE="7").output.splitlines()
     expected = [
         'enable = ["ash"]  # default',
         "batch_size = 7  # environment",

@@ -25,9 +25,7 @@ def test_the_version_is_that_of_the_distribution():
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["read", "--help"], ["config", "--help"], ["plugins", "--help"]])
 def test_what_is_not_needed_is_not_imported(iplog, arguments):
     program = f"import sys; from iplog_core.cli.main import main; main({arguments!r}); print([m for m in {HEAVY!r} if m in sys.modules])"
-    done = subprocess.run(
-        [iplog.command[0], "-c", program], env=iplog.environment, cwd=iplog.folder, capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([iplog.command[0], "-c", program], env=iplog.environment, cwd=iplog.folder, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
@@ -83,10 +81,10 @@ def test_what_is_not_understood_is_one_clear_line(arguments, said, iplog):
     assert (answer.status, answer.output, answer.errors) == (2, "", f"{said}\n")
 
 
-@pytest.mark.parametrize("arguments", [["--config", "x.toml", "config", "check"], ["config", "--config", "x.toml", "check"], ["config", "check", "--config=x.toml"]])
-def test_common_options_stand_before_or_after_the_command(arguments, iplog):
+@pytest.mark.parametrize("line", ["--config x.toml config check", "config --config x.toml check", "config check --config=x.toml"])
+def test_common_options_stand_before_or_after_the_command(line, iplog):
     (iplog.folder / "x.toml").write_text("batch_size = 5")
-    assert iplog(*arguments).output.startswith("x.toml: all is right")
+    assert iplog(*line.split()).output.startswith("x.toml: all is right")
 
 
 def test_common_options_before_and_after_the_command_add_up(iplog):
@@ -139,9 +137,7 @@ def test_an_unknown_command_tells_of_the_faults_that_may_hide_it(site, iplog):
 def test_a_closed_pipe_is_one_clear_line(arguments, iplog):
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [*iplog.command, *arguments], env=iplog.environment, cwd=iplog.folder, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60
-    )
+    done = subprocess.run([*iplog.command, *arguments], env=iplog.environment, cwd=iplog.folder, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, "standard output: its reader closed it; what was not written is lost.\n")
 
@@ -149,9 +145,7 @@ def test_a_closed_pipe_is_one_clear_line(arguments, iplog):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_disk_is_one_clear_line(iplog):
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [*iplog.command, "plugins"], env=iplog.environment, cwd=iplog.folder, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
-        )
+        done = subprocess.run([*iplog.command, "plugins"], env=iplog.environment, cwd=iplog.folder, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (1, "standard output: No space left on device; what was not written is lost.\n")
 
 

@@ -32,8 +32,7 @@ def test_a_broken_plugin_that_is_not_enabled_is_told_and_breaks_nothing(site, ba
     assert (answer.status, answer.errors) == (0, "")
     assert answer.output.splitlines()[2:] == [
         "elm   failed   iplog-plugin-elm 1.0",
-        "  elm 1.0 (iplog-plugin-elm): cannot be imported: SystemExit: no (iplog_elm.py, line 1); "
-        "reinstall iplog-plugin-elm, or run with --disable elm.",
+        "  elm 1.0 (iplog-plugin-elm): cannot be imported: SystemExit: no (iplog_elm.py, line 1); reinstall iplog-plugin-elm, or run with --disable elm.",
     ]
 
 

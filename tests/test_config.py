@@ -40,6 +40,13 @@ def fault(text: str, file: Path) -> str:
     return faults[0].replace(f"{file.parent}/", "")
 
 
+def faults_of(file: Path) -> tuple[str, ...]:
+    try:
+        return load(str(file), environ={}).faults
+    except ConfigError as error:
+        return error.faults
+
+
 # What wins
 
 
@@ -132,7 +139,7 @@ def test_an_assignment_has_a_toml_value_else_text(text, value):
     assert loaded("", None, {}, f"plugins.x.y={text}").settings.plugins == {"x": {"y": value}}
 
 
-@given(st.text(st.characters(exclude_categories=("Cs",))))
+@given(st.text(st.characters(codec="utf-8")))
 def test_any_text_is_a_value(text):
     value = parse_value(text)
     assert value == text or tomllib.loads(f"x = {text}") == {"x": value} or value != value
@@ -144,7 +151,7 @@ def json_like() -> st.SearchStrategy[object]:
 
 
 def text() -> st.SearchStrategy[str]:
-    return st.text(st.characters(exclude_categories=("Cs",)))
+    return st.text(st.characters(codec="utf-8"))
 
 
 @given(json_like())
@@ -175,10 +182,7 @@ def test_whatever_a_setting_is_set_to_it_is_valid_or_a_fault(assignments):
 def test_any_file_is_a_configuration_or_one_clear_fault(tmp_path_factory, content):
     file = tmp_path_factory.getbasetemp() / "any.toml"
     file.write_bytes(content)
-    try:
-        load(str(file), environ={})
-    except ConfigError as error:
-        assert [line.startswith(str(file)) for line in error.faults] == [True]
+    assert [line for line in faults_of(file) if not line.startswith(str(file))] == []
 
 
 # What is said
@@ -256,7 +260,7 @@ def test_a_setting_with_a_fault_has_its_default(file):
     ("content", "said"),
     [
         (b"a = \n", ", line 1, column 5: invalid value."),
-        (b"\n\na = 'x", ", line 3, column 7: expected \"'\"."),
+        (b"\n\na = 'x", ', line 3, column 7: expected "\'".'),
         (b"a = 1\na = 2\n", ", line 2, column 6: cannot overwrite a value."),
         (b"\n# \xff", ", line 2: not UTF-8 text."),
     ],

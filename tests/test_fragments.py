@@ -56,13 +56,18 @@ def test_a_datagram_is_complete_at_its_last_piece(family: dict[str, Any]) -> Non
 
 
 def test_a_piece_that_comes_twice_is_a_duplicate() -> None:
-    first = fragment(more=True, payload=bytes(16))
+    first = fragment(proto=1, more=True, payload=bytes(16))
     assert bits([first, first])[1] & (Fragment.DUPLICATE | Fragment.OVERLAP) == Fragment.DUPLICATE
 
 
 def test_pieces_that_share_some_bytes_overlap() -> None:
-    teardrop = [fragment(more=True, payload=bytes(40)), fragment(offset=24, payload=bytes(8))]
+    teardrop = [fragment(proto=1, more=True, payload=bytes(40)), fragment(proto=1, offset=24, payload=bytes(8))]
     assert bits(teardrop)[1] & (Fragment.DUPLICATE | Fragment.OVERLAP) == Fragment.OVERLAP
+
+
+def test_pieces_overlap_also_where_the_header_in_the_first_is_malformed() -> None:
+    teardrop = [fragment(proto=6, more=True, payload=bytes(40)), fragment(proto=6, offset=24, payload=bytes(8))]
+    assert told(teardrop, "kind", "fragment") == [(Kind.NONE, PIECE | MORE), (Kind.FRAGMENT, PIECE | Fragment.OVERLAP)]
 
 
 def test_a_piece_that_ends_behind_the_longest_datagram_is_oversized() -> None:
@@ -90,8 +95,8 @@ def test_a_datagram_is_forgotten_when_its_time_is_over(late: float) -> None:
 
 
 def test_the_oldest_datagram_goes_when_there_are_too_many() -> None:
-    heads = [fragment(ident=n, more=True, payload=bytes(16)) for n in (1, 2, 3)]
-    tails = [fragment(ident=n, offset=16) for n in (3, 2, 1)]
+    heads = [fragment(proto=1, ident=n, more=True, payload=bytes(16)) for n in (1, 2, 3)]
+    tails = [fragment(proto=1, ident=n, offset=16) for n in (3, 2, 1)]
     complete = [bool(bit & Fragment.COMPLETE) for bit in bits([*heads, *tails], capacity=2)]
     assert complete == [False, False, False, True, True, False]
 

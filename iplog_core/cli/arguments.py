@@ -50,9 +50,7 @@ class Parser(argparse.ArgumentParser):
 class _Flag(argparse.Action):
     """An option that is on or off: `--x`, `--x=true`, `--x=no`, `--x=toggle`."""
 
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None
-    ) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None) -> None:
         _, equals, value = (option_string or "").partition("=")
         now = bool(getattr(namespace, self.dest))
         setattr(namespace, self.dest, equals + value in _TRUE or (equals + value in _TOGGLE and not now))
@@ -71,9 +69,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     common.add_argument("--config", metavar="FILE", help="read this configuration (.toml) instead of /etc/iplog/iplog.toml")
     common.add_argument("--enable", metavar="A,B", action="append", default=[], help="run these plugins, too")
     common.add_argument("--disable", metavar="A,B", action="append", default=[], help="do not run these plugins")
-    common.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="set a setting, such as plugins.tcp_scan.ports=20"
-    )
+    common.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="set a setting, such as plugins.tcp_scan.ports=20")
     common.add_argument("--rule", metavar="RULE", action="append", default=[], help="add a rule, such as 'ignore udp sport 53'")
     common.add_argument("--format", metavar="NAME", help="what to write to standard output: text (the default) or json")
     add_flag(common, "--alerts-only", help="write no traffic, only alerts")
@@ -83,9 +79,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 class _Version(argparse.Action):
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None
-    ) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None) -> None:
         sys.stdout.write(f"iplog {__version__}\n")
         parser.exit()
 

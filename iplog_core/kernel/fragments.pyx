@@ -64,7 +64,7 @@ cdef class Fragments:
         with nogil:
             c = columns_of(&block[0], n)
             for i in range(n):
-                if c.fragment[i] & FRAGMENT_PIECE and not c.malformed[i]:
+                if c.fragment[i] & FRAGMENT_PIECE:
                     self.place(&c, i, &data[c.offset[i]] + c.transport[i], &data[c.offset[i]] + c.captured[i])
 
     cdef void place(self, Columns *c, Py_ssize_t i, const uint8_t *p, const uint8_t *end) noexcept nogil:
@@ -90,7 +90,7 @@ cdef class Fragments:
             list_append(&self.table, &self.order, slot, c.clock[i])
             memset(&self.datagrams[slot], 0, sizeof(Datagram))
         d = &self.datagrams[slot]
-        if c.fragment[i] & FRAGMENT_HEADER:
+        if c.fragment[i] & FRAGMENT_HEADER or c.malformed[i]:
             d.header = True
         if first == 0 and sent < 20 and c.proto[i] == PROTO_TCP and c.fragment[i] & FRAGMENT_MORE:
             c.fragment[i] |= FRAGMENT_TINY

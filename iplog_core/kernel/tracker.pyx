@@ -157,7 +157,7 @@ cdef class Tracker:
         self.expire(now)
         if final:
             while self.alerting.oldest:
-                self.end(self.alerting.oldest, now, PHASE_END)
+                self.end(self.alerting.oldest, now, PHASE_END, self.entries[self.alerting.oldest].touch.index)
         changes = self.changes
         self.changes = []
         return changes
@@ -169,7 +169,7 @@ cdef class Tracker:
             due = self.table.nodes[self.alerting.oldest].time + self.expiry
             if due > now:
                 break
-            self.end(self.alerting.oldest, due, PHASE_DEADLINE)
+            self.end(self.alerting.oldest, due, PHASE_DEADLINE, self.entries[self.alerting.oldest].touch.index)
         while self.quiet.oldest and self.table.nodes[self.quiet.oldest].time + self.memory <= now:
             self.forget(self.quiet.oldest)
         return 0
@@ -221,13 +221,13 @@ cdef class Tracker:
                 list_renew(&self.table, &self.alerting, slot, touch.time)
             if e.packets >= e.next_update:
                 e.next_update *= 10
-                self.tell_change(slot, "update", touch.time, touch.phase)
+                self.tell_change(slot, "update", touch.time, touch.phase, touch.index)
         elif (e.level if self.rate > 0 else e.distinct) >= self.threshold:
             e.alerting = True
             e.next_update = e.packets * 10
             list_remove(&self.table, &self.quiet, slot)
             list_append(&self.table, &self.alerting, slot, touch.time)
-            self.tell_change(slot, "start", touch.time, touch.phase)
+            self.tell_change(slot, "start", touch.time, touch.phase, touch.index)
         else:
             list_renew(&self.table, &self.quiet, slot, touch.time)
         return 0
@@ -356,13 +356,13 @@ cdef class Tracker:
         if not slot:
             self.remove_value(&self.entries[spared], self.entries[spared].values.oldest)
         elif self.entries[slot].alerting:
-            self.end(slot, touch.time, touch.phase)
+            self.end(slot, touch.time, touch.phase, touch.index)
         else:
             self.forget(slot)
         return 0
 
-    cdef int end(self, uint32_t slot, int64_t time, uint8_t phase) except -1:
-        self.tell_change(slot, "end", time, phase)
+    cdef int end(self, uint32_t slot, int64_t time, uint8_t phase, int64_t index) except -1:
+        self.tell_change(slot, "end", time, phase, index)
         self.forget(slot)
         return 0
 
@@ -373,7 +373,7 @@ cdef class Tracker:
         list_remove(&self.table, &self.alerting if e.alerting else &self.quiet, slot)
         table_remove(&self.table, slot)
 
-    cdef int tell_change(self, uint32_t slot, str state, int64_t time, uint8_t phase) except -1:
+    cdef int tell_change(self, uint32_t slot, str state, int64_t time, uint8_t phase, int64_t index) except -1:
         cdef Entry *e = &self.entries[slot]
         cdef const Touch *t = &e.touch
         cdef uint32_t value = e.values.oldest
@@ -387,7 +387,7 @@ cdef class Tracker:
                 samples.append((key[1], key[2]))
             value = self.values.nodes[value].newer
         self.changes.append(self.make(
-            state=state, time=time, phase=phase, index=t.index,
+            state=state, time=time, phase=phase, index=index,
             src=(t.src_hi, t.src_lo), dst=(t.dst_hi, t.dst_lo), sport=t.sport, dport=t.dport, kind=t.kind, version=t.version, proto=t.proto,
             icmp_type=t.icmp_type, icmp_code=t.icmp_code, interface=t.interface,
             first=e.first, last=e.last, packets=e.packets, bytes=e.bytes,

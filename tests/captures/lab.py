@@ -83,6 +83,7 @@ def join(left: str, left_name: str, right: str, right_name: str) -> None:
 
 def lay_attacker() -> None:
     with inside(ATTACKER):
+        run("sysctl -qw net.ipv4.icmp_echo_ignore_broadcasts=1")
         for host in (66, *range(67, 76), *range(101, 121), *range(200, 220)):
             run(f"ip address add 198.18.0.{host}/24 dev eth0")
         for address in ("192.168.7.9", "192.0.2.9"):

@@ -84,7 +84,7 @@ def demo() -> None:
         each(bogus_flags_commands()[:4])
         teardrop()
         run("ping -q -c 250 -i 0.002 -s 8 198.18.1.1")
-        smurf_victim(broadcasts=30)
+        smurf_victim(broadcasts=12)
 
 
 # Scans
@@ -130,7 +130,7 @@ def maimon_scan() -> None:
     nmap("maimon_scan", "-sM -p 1-60 198.18.1.1")
 
 
-@scene("flags_scan", "nmap -sS --scanflags SYNFIN -p 1-60")
+@scene("port_scan", "nmap -sS --scanflags SYNFIN -p 1-60")
 def syn_fin_scan() -> None:
     nmap("syn_fin_scan", "-sS --scanflags SYNFIN -p 1-60 198.18.1.1")
 
@@ -389,12 +389,12 @@ def mail_client() -> None:
             connect("198.18.0.208", f"198.18.2.{n}", 25)
 
 
-@scene("-", "monitoring of five services on six hosts, two of them down, three rounds")
+@scene("-", "monitoring of four services on six hosts, two of them down, three rounds")
 def monitoring() -> None:
     with recording("monitoring"):
         for _ in range(3):
             for host in range(1, 7):
-                for port in (21, 22, 25, 80, 443):
+                for port in (21, 22, 25, 80):
                     connect("198.18.0.209", f"198.18.1.{host}" if host < 5 else f"198.18.1.{host + 20}", port, timeout=0.05)
 
 
