@@ -106,7 +106,8 @@ class FlowBit(IntFlag):
     OPENS: the first packet of a flow. CONTACT: it opens its source's first flow to that host, protocol and port.
     STRAY: it opens a flow that nobody can have asked for (TCP without a SYN, a reply without its request).
     MEMBER: it belongs to an open flow, REPLY: from the responder's side. DECIDES: the flow's outcome was decided by it.
-    UNANSWERED: it is from the initiator, whom nobody had answered before. KNOWN: it opens a flow to a host, protocol and port that has answered its source before.
+    UNANSWERED: it is from the initiator, whom nobody had answered before.
+    KNOWN: it opens a flow to a host, protocol and port that has answered its source before.
     """
 
     OPENS = 1
@@ -119,9 +120,7 @@ class FlowBit(IntFlag):
     KNOWN = 128
 
 
-_OPENS, _CONTACT, _STRAY, _UNANSWERED, _KNOWN = (
-    int(bit) for bit in (FlowBit.OPENS, FlowBit.CONTACT, FlowBit.STRAY, FlowBit.UNANSWERED, FlowBit.KNOWN)
-)
+_OPENS, _CONTACT, _STRAY, _UNANSWERED, _KNOWN = (int(bit) for bit in (FlowBit.OPENS, FlowBit.CONTACT, FlowBit.STRAY, FlowBit.UNANSWERED, FlowBit.KNOWN))
 
 
 class Outcome(IntEnum):
@@ -407,9 +406,7 @@ class PacketBatch(_Rows):
     def where(self, mask: Mask, decided: FlowRows, ended: FlowRows) -> PacketBatch:
         """A batch of the packets that `mask` selects and of the flows given."""
         block = np.concatenate([getattr(self, name)[mask].view(np.uint8) for name in _OFFSETS])
-        return PacketBatch(
-            block, self.data, now=self.now, interfaces=self.interfaces, decided=decided, ended=ended, final=self.final
-        )
+        return PacketBatch(block, self.data, now=self.now, interfaces=self.interfaces, decided=decided, ended=ended, final=self.final)
 
     def icmp_about(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """What the ICMP messages in `rows` speak of (`ABOUT_DTYPE`): quoted packet, gateway and route, pointer or target."""

@@ -30,8 +30,8 @@ _WITH_PORTS = (6, 17, 132)
 class AlertKind:
     """A kind of alert that a detector may raise.
 
-    `signature` is its name for people ("TCP: port scan"). `line` is a template for its text where "NAME detected from SRC" does not fit (see `Alert`). `ports` says that it is about
-    one packet, whose ports it names.
+    `signature` is its name for people ("TCP: port scan"). `line` is a template for its text where "NAME detected from SRC" does not fit
+    (see `Alert`). `ports` says that it is about one packet, whose ports it names.
     """
 
     signature: str

@@ -149,9 +149,7 @@ class Engine:
         if pieces:
             self._fragments.update(raw.data, block, n)
         decided, ended = self._flows.update(raw.data, block, n, self._clock)
-        batch = PacketBatch(
-            block, raw.data, now=self._clock, interfaces=raw.interfaces, decided=_rows(decided), ended=_rows(ended)
-        )
+        batch = PacketBatch(block, raw.data, now=self._clock, interfaces=raw.interfaces, decided=_rows(decided), ended=_rows(ended))
         self._count(batch)
         self._detect(batch)
         if self._progress:

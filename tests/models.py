@@ -532,7 +532,8 @@ class FragmentModel:
     def _place(self, datagram: Datagram, p: dict[str, int], payload: bytes) -> dict[str, int]:
         bits, first, header = p["fragment"], p["fragment_offset"], p["transport"] - p["network"]
         sent, more = p["length"] - header, p["fragment"] & Fragment.MORE
-        units = range(first, min(first + -(-sent // 8), 8192))
+        # All pieces but the last are whole units of eight bytes.
+        units = range(first, min(first + (sent // 8 if more else -(-sent // 8)), 8192))
         if first == 0 and sent < 20 and p["proto"] == 6 and more:
             bits |= Fragment.TINY
         if first * 8 + sent + (header if p["version"] == 4 else 0) > 0xFFFF:
@@ -544,9 +545,9 @@ class FragmentModel:
             again = len(known) == len(units) and first in datagram.begun
             bits |= Fragment.DUPLICATE if again else Fragment.OVERLAP
         datagram.header |= bool(bits & Fragment.HEADER or p["malformed"])
-        if min(sent, (8 - first) * 8) > len(payload):
+        if min(sent, 8 * len([unit for unit in units if unit < 8])) > len(payload):
             # Cut off by the snap length: the header cannot be told any more.
-            datagram.header |= first < 8
+            datagram.header = True
         if units:
             datagram.begun.add(first)
         for unit in units:

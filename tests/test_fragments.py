@@ -50,6 +50,11 @@ def test_a_piece_that_the_snap_length_cut_gives_no_wrong_header() -> None:
     assert told(pieces, "kind") == [Kind.FRAGMENT] * len(pieces)
 
 
+def test_a_piece_that_ends_amid_a_unit_though_more_follow_gives_no_wrong_header() -> None:
+    pieces = [fragment(more=True, payload=b"\1"), fragment(more=True, offset=8)]
+    assert told(pieces, "kind") == [Kind.FRAGMENT, Kind.FRAGMENT]
+
+
 @pytest.mark.parametrize("family", [{}, V6])
 def test_a_datagram_is_complete_at_its_last_piece(family: dict[str, Any]) -> None:
     assert bits(fragments(udp(**family, payload=bytes(24)), 16)) == [PIECE | MORE | Fragment.HEADER, PIECE | Fragment.COMPLETE]

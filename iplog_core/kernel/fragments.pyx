@@ -72,7 +72,8 @@ cdef class Fragments:
         cdef uint32_t slot, hash
         cdef uint32_t first = c.fragment_offset[i]
         cdef uint32_t sent = piece_length(c, i)
-        cdef uint32_t last = first + (sent + 7) // 8
+        # All pieces but the last are whole units; what is over is lost to the receiver, too (RFC 791, section 3.1).
+        cdef uint32_t last = first + (sent if c.fragment[i] & FRAGMENT_MORE else sent + 7) // 8
         cdef Datagram *d
         self.expire(c.clock[i])
         key[0] = c.src_hi[i]

@@ -26,9 +26,7 @@ class BogusFlags(Detector[Settings]):
 
     name = "bogus_flags"
     kinds = {
-        "bogus_flags": AlertKind(
-            "TCP: bogus flags", "medium", line="TCP: Bogus TCP flags set by {src}:{sport} (dest port {dport})", ports=True
-        ),
+        "bogus_flags": AlertKind("TCP: bogus flags", "medium", line="TCP: Bogus TCP flags set by {src}:{sport} (dest port {dport})", ports=True),
         "land": AlertKind("TCP: land attack", "high", ports=True),
     }
 
@@ -54,8 +52,9 @@ def _impossible(batch: PacketBatch) -> Mask:
 def _to_itself(batch: PacketBatch) -> Mask:
     """Packets that name their receiver as their sender; on loopback that is ordinary."""
     same = (batch.src_lo == batch.dst_lo) & (batch.src_hi == batch.dst_hi) & (batch.sport == batch.dport)
-    loopback = (batch.version == 4) & (batch.src_lo >> 24 & 0xFF == 127)
-    return same & ~loopback
+    loopback4 = (batch.version == 4) & (batch.src_lo >> 24 & 0xFF == 127)
+    loopback6 = (batch.version == 6) & (batch.src_hi == 0) & (batch.src_lo == 1)
+    return same & ~loopback4 & ~loopback6
 
 
 @hookimpl

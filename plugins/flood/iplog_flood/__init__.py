@@ -7,12 +7,11 @@ from typing import Any
 
 from pydantic import Field
 
-from iplog_core import MINUTE, AlertKind, Cast, Detector, DetectorSettings, Duration, Key, PacketBatch, TcpFlag, Tracker, hookimpl
+from iplog_core import MINUTE, AlertKind, Detector, DetectorSettings, Duration, Key, PacketBatch, TcpFlag, Tracker, hookimpl
 
 iplog_api = 1
 
-ACK, RST = int(TcpFlag.ACK), int(TcpFlag.RST)
-UNICAST = int(Cast.UNICAST)
+SYN, RST, ACK = int(TcpFlag.SYN), int(TcpFlag.RST), int(TcpFlag.ACK)
 
 
 class Settings(DetectorSettings):
@@ -43,9 +42,7 @@ class Flood(Detector[Settings]):
 
     def setup(self) -> None:
         given = self.settings
-        self.pings = self.tracker(
-            key="pair", threshold=given.ping_burst, rate=given.ping_rate, memory=given.expiry, expiry=given.expiry
-        )
+        self.pings = self.tracker(key="pair", threshold=given.ping_burst, rate=given.ping_rate, memory=given.expiry, expiry=given.expiry)
         self.attempts = self._victims("target_port", given.syn_rate, given.syn_burst)
         self.acks = self._victims("target", given.tcp_rate, given.tcp_burst)
         self.resets = self._victims("target", given.tcp_rate, given.tcp_burst)
@@ -53,24 +50,22 @@ class Flood(Detector[Settings]):
 
     def on_batch(self, batch: PacketBatch) -> None:
         decided = batch.decided
-        unicast = batch.cast == UNICAST
+        asks = batch.is_tcp & batch.unanswered & (batch.tcp_flags & (SYN | ACK) == SYN)
         stray = batch.strays & batch.is_tcp
         reset = batch.tcp_flags & RST != 0
         floods = (
-            ("ping_flood", self.pings.update(batch, where=batch.is_echo & unicast)),
-            ("syn_flood", self.attempts.update(batch, where=batch.opens & batch.is_tcp, decided=decided.is_tcp & (decided.stray == 0))),
+            ("ping_flood", self.pings.update(batch, where=batch.is_echo & batch.to_one_host)),
+            ("syn_flood", self.attempts.update(batch, where=asks, decided=decided.is_tcp & (decided.stray == 0))),
             ("ack_flood", self.acks.update(batch, where=stray & (batch.tcp_flags == ACK), decided=decided.is_tcp & (decided.stray == 1))),
             ("rst_flood", self.resets.update(batch, where=stray & reset)),
-            ("udp_flood", self.datagrams.update(batch, where=batch.is_udp & unicast & batch.unanswered, decided=decided.is_udp)),
+            ("udp_flood", self.datagrams.update(batch, where=batch.is_udp & batch.to_one_host & batch.unanswered, decided=decided.is_udp)),
         )
         for kind, changes in floods:
             for flood in changes:
                 self.alert(kind, flood)
 
     def _victims(self, key: Key, rate: float, burst: float) -> Tracker:
-        return self.tracker(
-            key=key, distinct="source", threshold=burst, rate=rate, memory=self.settings.expiry, expiry=self.settings.expiry
-        )
+        return self.tracker(key=key, distinct="source", threshold=burst, rate=rate, memory=self.settings.expiry, expiry=self.settings.expiry)
 
 
 @hookimpl

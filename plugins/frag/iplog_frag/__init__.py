@@ -42,9 +42,7 @@ class Frag(Detector[Settings]):
     def setup(self) -> None:
         expiry = self.settings.expiry
         self.faults = {kind: self.tracker(key="pair", threshold=1, memory=expiry, expiry=expiry) for kind in FAULTS}
-        self.flood = self.tracker(
-            key="target", distinct="source", threshold=self.settings.burst, rate=self.settings.rate, memory=expiry, expiry=expiry
-        )
+        self.flood = self.tracker(key="target", distinct="source", threshold=self.settings.burst, rate=self.settings.rate, memory=expiry, expiry=expiry)
 
     def on_batch(self, batch: PacketBatch) -> None:
         for kind, fault in FAULTS.items():

@@ -13,6 +13,7 @@ iplog_api = 1
 
 BROADCAST = int(Cast.BROADCAST)
 ECHO, CHARGEN = 7, 19
+MAGIC_PACKETS = (102, 106, 108)
 
 
 class Settings(DetectorSettings):
@@ -35,22 +36,18 @@ class Smurf(Detector[Settings]):
 
     def setup(self) -> None:
         memory, expiry = self.settings.memory, self.settings.expiry
-        self.asked = {
-            kind: self.tracker(key="pair", threshold=self.settings.requests, memory=memory, expiry=expiry) for kind in self.kinds
-        }
+        self.asked = {kind: self.tracker(key="pair", threshold=self.settings.requests, memory=memory, expiry=expiry) for kind in self.kinds}
         self.hit = {
-            kind: self.tracker(key="target", distinct="source", threshold=self.settings.amplifiers, memory=memory, expiry=expiry)
-            for kind in self.kinds
+            kind: self.tracker(key="target", distinct="source", threshold=self.settings.amplifiers, memory=memory, expiry=expiry) for kind in self.kinds
         }
 
     def on_batch(self, batch: PacketBatch) -> None:
         broadcast = _to_broadcast(batch)
-        small_service = (batch.dport == ECHO) | (batch.dport == CHARGEN)
-        self._report(self.asked, batch, smurf=batch.is_echo & broadcast, fraggle=batch.is_udp & small_service & broadcast)
-        from_service = (batch.sport == ECHO) | (batch.sport == CHARGEN)
-        self._report(
-            self.hit, batch, smurf=batch.is_echo_reply & batch.strays, fraggle=batch.is_udp & from_service & batch.opens
-        )
+        to_service = batch.is_udp & ((batch.dport == ECHO) | (batch.dport == CHARGEN)) & ~_wakes_up(batch)
+        self._report(self.asked, batch, smurf=batch.is_echo & broadcast, fraggle=to_service & broadcast)
+        unasked = batch.is_echo_reply & batch.strays & ~_between_neighbours(batch)
+        from_service = batch.is_udp & ((batch.sport == ECHO) | (batch.sport == CHARGEN))
+        self._report(self.hit, batch, smurf=unasked, fraggle=from_service & batch.opens)
 
     def _report(self, trackers: dict[str, Any], batch: PacketBatch, **masks: Mask) -> None:
         for kind, where in masks.items():
@@ -59,9 +56,21 @@ class Smurf(Detector[Settings]):
 
 
 def _to_broadcast(batch: PacketBatch) -> Mask:
-    """Packets to a broadcast address: by the link layer, or a directed broadcast that is still on its way (x.x.x.255)."""
-    directed = (batch.version == 4) & (batch.dst_lo & 0xFF == 0xFF)
+    """Packets to a broadcast address: by the link layer, or a directed broadcast that is still on its way (x.x.x.255 that never answered)."""
+    answers = batch.opens & ~batch.probes
+    directed = (batch.version == 4) & (batch.dst_lo & 0xFF == 0xFF) & ~answers
     return (batch.cast == BROADCAST) | directed
+
+
+def _wakes_up(batch: PacketBatch) -> Mask:
+    """Magic packets, which wake a machine up: they go to everybody's port 7, too."""
+    plain, with_short_password, with_password = (batch.payload_length == length for length in MAGIC_PACKETS)
+    return plain | with_short_password | with_password
+
+
+def _between_neighbours(batch: PacketBatch) -> Mask:
+    """Packets between link-local addresses: what comes back to one who pings all nodes of the link (ff02::1)."""
+    return (batch.version == 6) & (batch.dst_hi >> 54 == 0xFE80 >> 6)
 
 
 @hookimpl

@@ -19,19 +19,18 @@ ODD_FLAGS = {
     "null_scan": (0,),
     "xmas_scan": (FIN | URG | PSH, FIN | URG, FIN | PSH, URG | PSH, URG, PSH),
     "flags_scan": tuple(
-        flags
-        for flags in range(64)
-        if (flags & ACK or flags & RST) and flags not in (SYN | ACK, RST, RST | ACK) and flags & ~(PSH | URG) not in (ACK, FIN | ACK)
+        flags for flags in range(64) if (flags & ACK or flags & RST) and flags != SYN | ACK and flags & ~(PSH | URG) not in (ACK, FIN | ACK, RST, RST | ACK)
     ),
 }
+FEW_PORTS = 3
 
 
 class Settings(DetectorSettings):
     """The `[plugins.tcp_scan]` table."""
 
     ports: int = Field(5, ge=2, description="Distinct unanswered ports of one host that make a port scan.")
-    hosts: int = Field(10, ge=2, description="Hosts without an answer on one port that make a sweep, where the source fails more than it succeeds.")
-    sources: int = Field(5, ge=2, description="Sources that share the ports of one host that make a distributed scan.")
+    hosts: int = Field(10, ge=2, description="Hosts without an answer on one port that make a sweep, once the source is known to fail mostly.")
+    sources: int = Field(5, ge=2, description="Sources that try a few ports of one host each that make a distributed scan.")
     memory: Duration = Field(4 * HOUR, description="How long a probe counts.")
     expiry: Duration = Field(15 * MINUTE, description="How long a scan must be quiet to be over.")
 
@@ -62,7 +61,7 @@ class TcpScan(Detector[Settings]):
             memory=self.settings.memory,
             expiry=self.settings.expiry,
         )
-        self.suspects = self._pairs(ports=3)
+        self.suspects = self._pairs(ports=FEW_PORTS)
         self.parts = self.tracker(key="target_port", threshold=1, memory=self.settings.memory, expiry=self.settings.memory)
         self.many_sided = self.tracker(
             key="target",
@@ -103,9 +102,12 @@ class TcpScan(Detector[Settings]):
                 self.alert(kind, scan)
 
     def _unasked(self, batch: PacketBatch) -> None:
-        """Probes that look like the middle of a connection: each counts when nothing but a RST came back, and nothing more was sent."""
+        """Probes that look like the middle of a connection: each counts when nothing but a RST came back, and nothing more was sent.
+
+        A server that ends connections which its client has forgotten looks the same, but for its ports.
+        """
         flows = batch.decided
-        alone = flows.is_tcp & (flows.stray == 1) & (flows.packets == 1) & (flows.payload_length == 0)
+        alone = flows.is_tcp & (flows.stray == 1) & (flows.packets == 1) & (flows.payload_length == 0) & ~flows.like_answers
         flags = flows.tcp_flags & NO_ECN
         self._by_outcome("ack_scan", batch, alone & (flags == ACK))
         self._by_outcome("maimon_scan", batch, alone & (flags == (FIN | ACK)))

@@ -7,11 +7,9 @@ from typing import Any
 
 from pydantic import Field
 
-from iplog_core import AlertKind, Cast, Detector, DetectorSettings, Duration, PacketBatch, hookimpl
+from iplog_core import AlertKind, Detector, DetectorSettings, Duration, PacketBatch, hookimpl
 
 iplog_api = 1
-
-UNICAST = int(Cast.UNICAST)
 
 
 class Settings(DetectorSettings):
@@ -28,13 +26,11 @@ class Traceroute(Detector[Settings]):
     kinds = {"traceroute": AlertKind("UDP: traceroute", "low", line="{proto}: traceroute from {src}{to}")}
 
     def setup(self) -> None:
-        self.routes = self.tracker(
-            key="pair", threshold=self.settings.probes, memory=self.settings.expiry, expiry=self.settings.expiry
-        )
+        self.routes = self.tracker(key="pair", threshold=self.settings.probes, memory=self.settings.expiry, expiry=self.settings.expiry)
 
     def on_batch(self, batch: PacketBatch) -> None:
-        last_hop = (batch.ttl == 1) & (batch.cast == UNICAST) & batch.to_one_host
-        for route in self.routes.update(batch, where=last_hop & ((batch.is_udp & batch.opens) | batch.is_echo)):
+        last_hop = (batch.ttl == 1) & batch.to_one_host & batch.unanswered
+        for route in self.routes.update(batch, where=last_hop & (batch.is_udp | batch.is_echo)):
             self.alert("traceroute", route)
 
 

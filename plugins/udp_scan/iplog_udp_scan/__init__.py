@@ -7,21 +7,19 @@ from typing import Any
 
 from pydantic import Field
 
-from iplog_core import HOUR, MINUTE, AlertKind, Cast, Detector, DetectorSettings, Duration, FlowRows, Mask, PacketBatch, hookimpl
+from iplog_core import HOUR, MINUTE, AlertKind, Detector, DetectorSettings, Duration, FlowRows, Mask, PacketBatch, hookimpl
 
 iplog_api = 1
 
-UNICAST = int(Cast.UNICAST)
-RESERVED = 1024
 TRACEROUTE_PORTS = (33434, 33690)
-TRACEROUTE_HOPS = 8
+TRACEROUTE_HOPS = 30
 
 
 class Settings(DetectorSettings):
     """The `[plugins.udp_scan]` table."""
 
     ports: int = Field(5, ge=2, description="Distinct unanswered ports of one host that make a scan.")
-    hosts: int = Field(10, ge=2, description="Hosts without an answer on one port that make a sweep, where the source fails more than it succeeds.")
+    hosts: int = Field(10, ge=2, description="Hosts without an answer on one port that make a sweep, once the source is known to fail mostly.")
     memory: Duration = Field(4 * HOUR, description="How long a probe counts.")
     expiry: Duration = Field(15 * MINUTE, description="How long a scan must be quiet to be over.")
 
@@ -54,20 +52,19 @@ class UdpScan(Detector[Settings]):
 
     def on_batch(self, batch: PacketBatch) -> None:
         asked = batch.decided.is_udp & batch.decided.probes
-        probes = batch.is_udp & batch.probes & (batch.cast == UNICAST) & _looks_asked(batch)
+        probes = batch.is_udp & batch.probes & _asks(batch)
         for scan in self.vertical.update(batch, where=probes, decided=asked):
             self.alert("udp_scan", scan)
-        guilty = self.walk.update(batch.decided, asked & _looks_asked(batch.decided) & batch.decided.to_one_host)
+        guilty = self.walk.update(batch.decided, asked & _asks(batch.decided))
         for sweep in self.horizontal.update(batch, decided=guilty):
             self.alert("udp_sweep", sweep)
 
 
-def _looks_asked(rows: PacketBatch | FlowRows) -> Mask:
-    """Datagrams that ask, not a server's late answers, and not a traceroute's hops."""
-    answer = (rows.sport < RESERVED) & (rows.dport >= RESERVED)
+def _asks(rows: PacketBatch | FlowRows) -> Mask:
+    """Datagrams that ask one host something: no late answers, no answers to what a group was asked, and no traceroute."""
     low, high = TRACEROUTE_PORTS
-    hop = (rows.ttl <= TRACEROUTE_HOPS) & (rows.dport >= low) & (rows.dport < high)
-    return ~answer & ~hop
+    on_its_way = (rows.ttl <= TRACEROUTE_HOPS) & (rows.dport >= low) & (rows.dport < high)
+    return rows.to_one_host & ~rows.like_answers & ~on_its_way
 
 
 @hookimpl
