@@ -11,8 +11,10 @@ from pydantic_core import PydanticUndefined
 
 from iplog_core.secrets import EXPECTED as SECRET
 from iplog_core.secrets import is_secret
+from iplog_core.settings import duration_text, is_duration
 from iplog_core.toml import dump_value
 
+_DURATION = 'seconds, or text such as "90s" or "4h"'
 _NAMES = {
     "integer": "a whole number",
     "number": "a number",
@@ -45,11 +47,15 @@ def settings_of(model: type[BaseModel]) -> Iterator[Setting]:
     schema = model.model_json_schema()
     for name, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True) if not field.is_required() else PydanticUndefined
-        type_ = SECRET if is_secret(field.annotation) else _type(schema["properties"][field.alias or name], schema.get("$defs", {}))
+        type_ = _type(schema["properties"][field.alias or name], schema.get("$defs", {}))
+        if is_secret(field.annotation):
+            type_, default = SECRET, None
+        elif is_duration(field):
+            type_, default = _DURATION, duration_text(default) if isinstance(default, float) else default
         yield Setting(
             name=field.alias or name,
             type=type_,
-            default=None if default is None or default is PydanticUndefined or is_secret(field.annotation) else dump_default(default),
+            default=None if default is None or default is PydanticUndefined else dump_default(default),
             required=field.is_required(),
             meaning=" ".join((field.description or "").split()),
         )

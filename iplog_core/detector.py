@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=DetectorSettings)
 Order = tuple[int, int, int]
 
-_WITH_PORTS = (6, 17, 132)
+_WITH_PORTS = (Kind.TCP, Kind.UDP, Kind.SCTP)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Detector(Generic[S]):
         """Report a change of an episode. `evidence` adds to, or replaces, what the episode itself tells."""
         known = self.kinds.get(kind) or AlertKind(kind.replace("_", " "), "medium")
         interface = self._interfaces[episode.interface] if episode.interface < len(self._interfaces) else ""
-        has_ports = episode.proto in _WITH_PORTS
+        has_ports = episode.kind in _WITH_PORTS
         source, target = episode.src_ip, episode.dest_ip
         self._context.raise_alert(
             Alert(
@@ -217,7 +217,7 @@ def _evidence(episode: Episode) -> dict[str, Any]:
         found.update(dest_ips=[address(*value) for value in episode.samples], dest_ip_count=episode.distinct)  # type: ignore[misc]
     elif episode.by == "source":
         found.update(sources=[address(*value) for value in episode.samples], source_count=episode.distinct)  # type: ignore[misc]
-    if episode.proto in _WITH_PORTS:
+    if episode.kind in _WITH_PORTS:
         found.update(src_ports=episode.sports)
     if episode.by:
         pending, answered, half_open, refused, silent, _ = episode.outcomes
@@ -241,7 +241,7 @@ def _community_id(episode: Episode) -> str | None:
     make = _FLOW_TUPLES.get(Kind(episode.kind))
     if make is None:
         return None
-    ports = (episode.sport, episode.dport) if episode.proto in _WITH_PORTS else (episode.icmp_type, episode.icmp_code)
+    ports = (episode.sport, episode.dport) if episode.kind in _WITH_PORTS else (episode.icmp_type, episode.icmp_code)
     flow = getattr(communityid.FlowTuple, make)(address(*episode.src), address(*episode.dst), *ports)
     calculated: str | None = communityid.CommunityID().calc(flow)
     return calculated

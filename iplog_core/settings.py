@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 MINUTE = 60.0
 HOUR = 60 * MINUTE
@@ -28,6 +29,17 @@ Duration = Annotated[
     Field(gt=0, le=10 * 365 * 86400),
 ]
 """A time span: a number of seconds, or text such as `"90s"`, `"5m"`, `"4h"`, `"1d"`. Validated to seconds."""
+
+
+def is_duration(field: FieldInfo) -> bool:
+    """Tell whether a field is a Duration."""
+    return any(isinstance(item, BeforeValidator) and item.func is _seconds for item in field.metadata)
+
+
+def duration_text(seconds: float) -> str:
+    """Write a time span as a Duration may be written, such as `4h`."""
+    unit = next((unit for unit in "dhm" if seconds % _UNITS[unit] == 0), "s")
+    return f"{seconds / _UNITS[unit]:g}{unit}"
 
 
 class _Table(BaseModel):

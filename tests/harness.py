@@ -35,10 +35,7 @@ def batches_with_flows(frames: Sequence[Frame], sizes: int | Sequence[int], **ti
     flows = Flows(
         capacity=settings.capacity,
         contacts=settings.contacts,
-        **{
-            name: round(getattr(settings, name) * 1e9)
-            for name in ("silent_timeout", "half_open_timeout", "tcp_idle", "udp_idle", "closed_idle")
-        },
+        **{name: round(getattr(settings, name) * 1e9) for name in ("silent_timeout", "half_open_timeout", "tcp_idle", "udp_idle", "closed_idle")},
     )
     now = 0
     for batch in batches(frames, sizes):
@@ -57,10 +54,10 @@ def read(capture: Path) -> Iterator[PacketBatch]:
 
 
 def frames_of(capture: Path) -> list[Frame]:
-    """Read a capture with dpkt, without its times: packets are a microsecond apart."""
+    """Read a capture with dpkt; times are good to about a microsecond."""
     with capture.open("rb") as file:
         reader = dpkt.pcap.UniversalReader(file)
-        return [Frame(number * 1000, bytes(data), reader.datalink()) for number, (_, data) in enumerate(reader)]
+        return [Frame(round(float(time) * 1e9), bytes(data), reader.datalink()) for time, data in reader]
 
 
 def columns_of(batch: PacketBatch, names: Iterable[str] = COLUMNS) -> list[dict[str, int]]:

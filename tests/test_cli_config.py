@@ -101,7 +101,7 @@ def test_the_file_to_begin_with_is_right_as_it_stands(site, bare_iplog, tmp_path
 def test_the_file_to_begin_with_has_each_setting_commented_out_with_its_default_and_meaning(site, bare_iplog):
     site.install("ash", SECRETIVE)
     output = bare_iplog("config", "init").output
-    assert '# How long to wait. (a number or text)\n#wait = "5m"\n' in output
+    assert '# How long to wait. (seconds, or text such as "90s" or "4h")\n#wait = "5m"\n' in output
 
 
 def test_the_defaults_in_the_file_to_begin_with_may_be_uncommented(site, bare_iplog, tmp_path):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import decoded, frames_of, read
+from harness import columns_of, decoded, frames_of, read
 from hypothesis import given
 from hypothesis import strategies as st
-from models import dpkt_columns
+from models.decode import dpkt_columns
 
-from iplog_core.batch import Cast, Kind, Malformed, PacketBatch
+from iplog_core.batch import Cast, Fragment, Kind, Malformed
 from iplog_core.testing import Frame, Link, arp, fragments, icmp, icmp6, ip, sctp, tcp, udp, unreachable, write_pcap
 
 pytestmark = pytest.mark.kernel
@@ -147,22 +148,20 @@ def test_what_is_neither_ip_nor_arp_has_no_kind_and_is_not_malformed() -> None:
 
 
 def test_a_packet_is_decoded_the_same_whatever_stands_around_it() -> None:
-    together = decoded(PACKETS)
-    assert [columns(together, i) for i in range(len(PACKETS))] == [row(frame) for frame in PACKETS]
+    assert columns_of(decoded(PACKETS), (*HEADER, "malformed")) == [row(frame) for frame in PACKETS]
 
 
 @given(st.lists(st.tuples(st.binary(max_size=200), ANY_LINK, st.one_of(st.none(), st.integers(0, 2**32 - 1))), max_size=5))
 def test_any_bytes_on_any_link_stay_within_their_bounds(packets: list[tuple[bytes, int, int | None]]) -> None:
     frames = [Frame(0, data, link, wire_length=length) for data, link, length in packets]
-    batch = decoded(frames)
-    for i, frame in enumerate(frames):
-        check_bounds(batch, i, frame)
+    for got, frame in zip(columns_of(decoded(frames)), frames, strict=True):
+        check_bounds(got, frame)
 
 
 @given(st.data())
 def test_damaged_packets_stay_within_their_bounds(data: st.DataObject) -> None:
     frame = data.draw(damaged())
-    check_bounds(decoded([frame]), 0, frame)
+    check_bounds(columns_of(decoded([frame]))[0], frame)
 
 
 @given(st.data())
@@ -195,20 +194,21 @@ def test_tshark_reads_the_packets_of_the_kit_the_same(tmp_path: Path, link: Link
 
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
-@pytest.mark.parametrize("name", ["s_sS.pcap", "s_sU.pcap", "s_v6_sS.pcap", "s_sX.pcap", "s_sweep_icmp.pcap", "s_traceroute.pcap", "b_dns.pcap"])
-def test_tshark_reads_captures_the_same(every_capture: list[Path], name: str) -> None:
-    capture = next((path for path in every_capture if path.name == name), None)
-    if capture is None:
-        pytest.skip(f"{name} is not there")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "syn_scan.pcap", "udp_scan.pcap", "ipv6_scan.pcap", "ipv6_udp_scan.pcap", "xmas_scan.pcap", "traceroute.pcap", "icmp.pcap", "os_fingerprint.pcap",
+        "vlan.pcap", "qinq.pcap", "sll.pcap", "sll2.pcap", "ppp.pcap", "null.pcap", "loop.pcap", "raw.pcap", "nanoseconds.pcap",
+        "two_interfaces.pcapng", "arp_scan.pcap", "sctp_scan.pcap",
+    ],
+)  # fmt: skip
+def test_tshark_reads_the_captures_of_the_repository_the_same(name: str) -> None:
+    capture = Path(__file__).parent / "captures" / name
     assert by_us(capture) == by_tshark(capture)
 
 
-def columns(batch: PacketBatch, i: int, names: Any = (*HEADER, "malformed")) -> dict[str, int]:
-    return {name: int(getattr(batch, name)[i]) for name in names}
-
-
-def row(frame: Frame, names: Any = (*HEADER, "malformed")) -> dict[str, int]:
-    return columns(decoded([frame]), 0, names)
+def row(frame: Frame, names: Iterable[str] = (*HEADER, "malformed")) -> dict[str, int]:
+    return columns_of(decoded([frame]), names)[0]
 
 
 def addresses(frame: Frame) -> tuple[str, str]:
@@ -218,19 +218,17 @@ def addresses(frame: Frame) -> tuple[str, str]:
 
 def differences(frames: list[Frame]) -> list[tuple[int, str, int, int]]:
     """Where columns and dpkt disagree: packet, column, by dpkt, by the kernel."""
-    batch = decoded(frames)
     found = []
-    for i, frame in enumerate(frames):
+    for i, (got, frame) in enumerate(zip(columns_of(decoded(frames)), frames, strict=True)):
         for name, value in dpkt_columns(frame.data, frame.link).items():
-            told = int(getattr(batch, name)[i]) & (3 if name == "fragment" else -1)
+            told = got[name] & (Fragment.PIECE | Fragment.MORE) if name == "fragment" else got[name]
             if told != value:
                 found.append((i, name, value, told))
     return found
 
 
-def check_bounds(batch: PacketBatch, i: int, frame: Frame) -> None:
+def check_bounds(got: dict[str, int], frame: Frame) -> None:
     """Whatever a packet is made of, these hold."""
-    got = columns(batch, i)
     assert all(got[name] <= len(frame.data) for name in LOCATION)
     assert not got["transport"] or got["transport"] >= got["network"]
     assert got["kind"] in set(Kind)
@@ -280,7 +278,7 @@ def by_tshark(capture: Path) -> list[dict[str, str]]:
             packet["tcp.flags"] = str(int(packet["tcp.flags"], 16))
         seconds, fraction = packet["frame.time_epoch"].split(".")
         packet["frame.time_epoch"] = seconds + fraction
-        if packet["icmp.type"]:
+        if packet["icmp.type"] or packet["icmpv6.type"]:
             # The packet that an error quotes is not the packet.
             packet |= {"udp.srcport": "", "udp.dstport": "", "tcp.srcport": "", "tcp.dstport": "", "tcp.flags": ""}
     return told

@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from harness import batches, columns_of
+from harness import batches, columns_of, frames_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import FlowModel, Wait
+from models.flows import FlowModel, Wait
 
 from iplog_core.batch import FLOW_DTYPE, FlowBit, Outcome, Phase
 from iplog_core.kernel.flows import Flows
@@ -145,7 +146,8 @@ def test_packets_and_bytes_are_counted_each_way() -> None:
 
 def test_the_coldest_flow_goes_when_the_table_is_full() -> None:
     frames = [udp(sport=1), udp(sport=2, at=0.1), udp("192.0.2.1", "198.51.100.7", sport=53, dport=1, at=0.2), udp(sport=3, at=0.3)]
-    assert [(row["sport"], row["outcome"]) for row in run(frames, 256, capacity=2).ended][0] == (2, Outcome.PENDING)
+    coldest = run(frames, 256, capacity=2).ended[0]
+    assert (coldest["sport"], coldest["outcome"]) == (2, Outcome.PENDING)
 
 
 def test_a_batch_that_ends_with_an_empty_packet_is_no_trouble() -> None:
@@ -159,6 +161,11 @@ def test_the_flow_table_agrees_with_the_model_however_the_batches_are_cut(data: 
     limits = data.draw(st.tuples(st.integers(1, 8), st.integers(1, 8)))
     sizes = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=4))
     assert run(frames, sizes, *limits, seed=data.draw(st.integers(0, 9))) == expected(frames, *limits)
+
+
+def test_the_flow_table_agrees_with_the_model_over_the_beginning_of_every_capture(every_capture: list[Path]) -> None:
+    beginnings = {path.name: frames_of(path)[:1000] for path in every_capture}
+    assert [name for name, frames in beginnings.items() if run(frames, 64, 32, 16) != expected(frames, 32, 16)] == []
 
 
 @settings(deadline=None)
@@ -194,9 +201,7 @@ class Run:
         return [FlowBit(b) for b in self.bits], self.decided.tolist(), self.ended.tolist(), self.evicted
 
 
-def run(
-    frames: Sequence[Frame], sizes: int | Sequence[int], capacity: int = 64, contacts: int = 64, seed: int = 0, idle: bool = False
-) -> Run:
+def run(frames: Sequence[Frame], sizes: int | Sequence[int], capacity: int = 64, contacts: int = 64, seed: int = 0, idle: bool = False) -> Run:
     """Give frames to the flow table; with `idle`, let it know each time before the next packet comes."""
     flows = Flows(
         capacity=capacity,
@@ -231,9 +236,7 @@ def expected(frames: Sequence[Frame], capacity: int, contacts: int) -> Run:
     for batch in batches(frames, max(1, len(frames))):
         told = [int(model.packet(p, frame.data)) for p, frame in zip(columns_of(batch), frames, strict=True)]
     model.finish(max([0, *(frame.time for frame in frames)]))
-    return Run(
-        told, np.array(model.decided, FLOW_DTYPE).tobytes(), np.array(model.ended, FLOW_DTYPE).tobytes(), model.evicted
-    )
+    return Run(told, np.array(model.decided, FLOW_DTYPE).tobytes(), np.array(model.ended, FLOW_DTYPE).tobytes(), model.evicted)
 
 
 def bits(frames: Sequence[Frame]) -> list[int]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import batches, columns_of
+from harness import batches, columns_of, frames_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import FragmentModel
+from models.fragments import FragmentModel
 
 from iplog_core.batch import Fragment, Kind
 from iplog_core.kernel.fragments import Fragments
@@ -115,6 +116,16 @@ def test_fragments_agree_with_the_model_however_the_batches_are_cut(data: st.Dat
     assert run(frames, sizes, capacity, seed=data.draw(st.integers(0, 9))) == expected(frames, capacity)
 
 
+def test_fragments_agree_with_the_model_over_every_capture(every_capture: list[Path]) -> None:
+    wrong = []
+    for path in every_capture:
+        frames = frames_of(path)
+        told = run(frames, 64, capacity=8)
+        if any(row["fragment"] for row in told) and told != expected(frames, capacity=8):
+            wrong.append(path.name)
+    assert wrong == []
+
+
 COMPARED = ("fragment", "kind", "malformed", "sport", "dport", "tcp_flags", "tcp_seq", "icmp_type", "icmp_code")
 
 
@@ -178,5 +189,3 @@ def pieces_of_few_datagrams(draw: st.DrawFn) -> list[Frame]:
         data = frame.data[: max(frame.network, len(frame.data) - cut)]
         frames.append(replace(frame, data=data, wire_length=len(frame.data)))
     return frames
-
-

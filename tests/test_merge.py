@@ -8,6 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from iplog_core.batch import RawBatch
 from iplog_core.capture.merge import merge
 from iplog_core.capture.savefile import open_savefile
 from iplog_core.capture.source import Source
+
+pytestmark = pytest.mark.kernel
 
 
 class Packets:

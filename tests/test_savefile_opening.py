@@ -20,6 +20,8 @@ import pytest
 from iplog_core.capture.savefile import Savefile, _Input, open_savefile
 from iplog_core.errors import CaptureError
 
+pytestmark = pytest.mark.kernel
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:

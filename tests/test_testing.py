@@ -34,7 +34,7 @@ class TelnetTouched(PacketDetector[DetectorSettings]):
     """Somebody knocked on telnet."""
 
     name = "telnet_touched"
-    kinds = {"telnet_touched": AlertKind("TCP: telnet touched", "low")}  # noqa: RUF012
+    kinds = {"telnet_touched": AlertKind("TCP: telnet touched", "low")}
 
     def on_packet(self, packet: Packet) -> None:
         if packet.is_syn and packet.dport == 23:

@@ -11,7 +11,7 @@ import pytest
 from harness import batches_with_flows
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import TrackerModel
+from models.tracker import TrackerModel
 
 from iplog_core.batch import FLOW_DTYPE, Mask, Outcome, PacketBatch, Phase
 from iplog_core.kernel.tracker import Tracker
@@ -63,7 +63,7 @@ def test_what_was_answered_is_no_evidence() -> None:
 
 
 def test_an_alert_tells_how_each_value_went() -> None:
-    talks = [refused(dport=1), half_open(dport=2, at=0.1), handshake(dport=3, at=0.2), silent(dport=4, at=0.3), tcp(dport=5, at=8)]
+    talks: Packets = [refused(dport=1), half_open(dport=2, at=0.1), handshake(dport=3, at=0.2), silent(dport=4, at=0.3), tcp(dport=5, at=8)]
     change = track(talks, openings, threshold=4)[-1]
     counts = {Outcome(n).name: count for n, count in enumerate(change["outcomes"]) if count}
     assert counts == {"REFUSED": 1, "HALF_OPEN": 1, "SILENT": 1, "PENDING": 1}
@@ -137,9 +137,7 @@ def test_the_tracker_agrees_with_the_model_however_the_batches_are_cut(data: st.
     assert run(frames, sizes, choice, options, seed=data.draw(st.integers(0, 9))) == expected(frames, choice, options)
 
 
-def run(
-    frames: Sequence[Frame], sizes: int | Sequence[int], choice: Choice, options: dict[str, Any], seed: int = 0
-) -> tuple[list[Any], int]:
+def run(frames: Sequence[Frame], sizes: int | Sequence[int], choice: Choice, options: dict[str, Any], seed: int = 0) -> tuple[list[Any], int]:
     tracker = Tracker(dict, secret=random.Random(seed).randbytes(88), **options)
     changes: list[Any] = []
     for batch in batches_with_flows(frames, sizes, udp_idle=6, silent_timeout=2):

@@ -27,9 +27,7 @@ Contact = tuple[int, Outcome, bool]
     st.integers(1, 9),
     st.integers(0, 9),
 )
-def test_walks_agree_with_the_model_however_the_flows_are_cut(
-    contacts: list[Contact], capacity: int, steps: int, size: int, seed: int
-) -> None:
+def test_walks_agree_with_the_model_however_the_flows_are_cut(contacts: list[Contact], capacity: int, steps: int, size: int, seed: int) -> None:
     walk = Walk(capacity=capacity, steps=steps, secret=random.Random(seed).randbytes(88))
     told = [guilty for start in range(0, len(contacts), size) for guilty in judge(walk, contacts[start : start + size])]
     assert (told, walk.evicted) == judged_by_the_model(contacts, capacity, steps)

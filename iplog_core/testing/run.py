@@ -90,7 +90,7 @@ class SinkRun:
             for events in calls:
                 sink.write(events)
             sink.close()
-        return cast(io.BytesIO, output.buffer).getvalue().decode()
+        return output.buffer.getvalue().decode()
 
 
 @dataclass

@@ -49,7 +49,7 @@ class Frag(Detector[Settings]):
             for attack in self.faults[kind].update(batch, where=batch.fragment & fault != 0):
                 self.alert(kind, attack)
         for flood in self.flood.update(batch, where=batch.fragment != 0):
-            self.alert("fragment_flood", flood)
+            self.alert("fragment_flood", flood, src_ports=None)
 
 
 @hookimpl

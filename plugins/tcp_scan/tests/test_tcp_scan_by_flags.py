@@ -1,6 +1,7 @@
 """Scans by packets that open no connection: which flags make which scan, and which are ordinary."""
 
 import pytest
+
 from iplog_core.testing import connection, tcp
 from iplog_core.testing.packets import CLIENT, CLIENT6, SERVER, SERVER6
 from iplog_tcp_scan import TcpScan
@@ -8,9 +9,9 @@ from iplog_tcp_scan import TcpScan
 ODD = [
     ("F", "fin_scan"), ("FEC", "fin_scan"), ("", "null_scan"), ("FPU", "xmas_scan"), ("FU", "xmas_scan"), ("FP", "xmas_scan"), ("PU", "xmas_scan"),
     ("P", "xmas_scan"), ("U", "xmas_scan"), ("FR", "flags_scan"), ("FRA", "flags_scan"), ("SAF", "flags_scan"), ("SRA", "flags_scan"),
-    ("RU", "flags_scan"),
 ]  # fmt: skip
 MIDDLE = [("A", "ack_scan"), ("AE", "ack_scan"), ("FA", "maimon_scan")]
+LATER = connection(dport=80, at=60)
 
 
 def kinds(alerts):
@@ -26,12 +27,12 @@ def probes(flags, ports=range(1, 6), source=CLIENT, target=SERVER, answer="", sp
 
 @pytest.mark.parametrize(("flags", "kind"), ODD + MIDDLE)
 def test_five_ports_are_a_scan_of_the_kind_that_the_flags_tell(run_detector, flags, kind):
-    assert kinds(run_detector(TcpScan).feed(probes(flags))) == [kind]
+    assert kinds(run_detector(TcpScan).feed([probes(flags), LATER])) == [kind]
 
 
 @pytest.mark.parametrize(("flags", "kind"), ODD + MIDDLE)
 def test_four_ports_are_none(run_detector, flags, kind):
-    assert run_detector(TcpScan).feed(probes(flags, range(1, 5))) == []
+    assert run_detector(TcpScan).feed([probes(flags, range(1, 5)), LATER]) == []
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 256])
@@ -54,9 +55,9 @@ def test_the_same_port_again_and_again_is_no_scan(run_detector):
     assert run_detector(TcpScan).feed(tcp(sport=40000 + n, flags="F", at=n) for n in range(100)) == []
 
 
-@pytest.mark.parametrize("flags", ["RP", "RPA", "R", "RA", "SA", "PA", "FPA", "UA"])
+@pytest.mark.parametrize("flags", ["RP", "RPA", "RU", "R", "RA", "SA", "PA", "FPA", "UA"])
 def test_flags_that_stacks_do_send_are_no_scan(run_detector, flags):
-    assert run_detector(TcpScan).feed(probes(flags, range(1, 100))) == []
+    assert run_detector(TcpScan).feed([probes(flags, range(1, 100)), LATER]) == []
 
 
 @pytest.mark.parametrize("flags", ["A", "FA"])
@@ -66,7 +67,7 @@ def test_connections_that_began_before_the_capture_are_no_scan(run_detector, fla
 
 def test_a_stream_of_which_one_side_is_seen_is_no_scan(run_detector):
     stream = [tcp(dport=port, flags="A", seq=1000 + n, at=port / 10 + n / 100) for port in range(1, 30) for n in range(4)]
-    assert run_detector(TcpScan).feed(stream) == []
+    assert run_detector(TcpScan).feed([stream, LATER]) == []
 
 
 @pytest.mark.parametrize(("service", "first"), [(443, 1025), (5432, 40000)])

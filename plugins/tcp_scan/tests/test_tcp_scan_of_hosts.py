@@ -1,6 +1,7 @@
 """What counts as a sweep over many hosts, and as a scan by many sources."""
 
 import pytest
+
 from iplog_core.testing import connection, refused, silent
 from iplog_core.testing.packets import nanoseconds
 from iplog_tcp_scan import TcpScan
@@ -54,12 +55,12 @@ def test_a_client_of_many_servers_of_which_some_are_dead_is_no_sweeper(run_detec
 
 def test_a_sweep_is_one_although_some_hosts_answer(run_detector):
     visits = [(connection if host % 5 == 0 else silent)(dst=f"192.0.2.{host}", dport=22, at=host / 10) for host in range(1, 50)]
-    assert kinds(run_detector(TcpScan).feed(visits)) == ["port_sweep"]
+    assert kinds(run_detector(TcpScan).feed([visits, connection(at=60)])) == ["port_sweep"]
 
 
 def test_peers_that_are_silent_on_ports_of_their_own_are_no_sweep(run_detector):
     asked = [silent(dst=f"192.0.2.{peer}", dport=50000 + peer, at=peer) for peer in range(1, 200)]
-    assert run_detector(TcpScan).feed(asked) == []
+    assert run_detector(TcpScan).feed([asked, connection(at=300)]) == []
 
 
 def test_one_dead_host_tried_again_and_again_is_no_sweep(run_detector):

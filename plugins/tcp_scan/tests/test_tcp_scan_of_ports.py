@@ -1,6 +1,7 @@
 """What counts as a scan of one host's ports, and what does not."""
 
 import pytest
+
 from iplog_core.testing import connection, fragments, half_open, handshake, refused, silent, tcp, unreachable
 from iplog_core.testing.packets import CLIENT, CLIENT6, SERVER, SERVER6, nanoseconds
 from iplog_tcp_scan import TcpScan

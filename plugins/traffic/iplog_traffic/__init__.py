@@ -51,9 +51,9 @@ class Traffic(Detector[Settings]):
     def on_batch(self, batch: PacketBatch) -> None:
         if not self.logs:
             return
-        self.log(_packet_records(batch, self._logged(batch)))
         if self.settings.outcome:
             self.log(_flow_records(batch.decided, self._decided(batch.decided)))
+        self.log(_packet_records(batch, self._logged(batch)))
         if self.settings.flows:
             self.log(_flow_records(batch.ended, self._asked(batch.ended), ended=True))
 

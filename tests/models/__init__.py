@@ -1,0 +1,1 @@
+"""What the kernel ought to do, written slowly and so that it can be checked by reading."""
