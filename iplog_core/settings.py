@@ -80,7 +80,7 @@ class Settings(_Table):
     interfaces: list[str] = Field(default_factory=list, description="Interfaces to watch; default: all that are up, loopback apart.")
     rules: list[str] = Field(default_factory=list, description="Rules, such as 'ignore udp sport 53'.")
     plugin_paths: list[Path] = Field(default_factory=list, description="Single-file plugins to load.")
-    batch_size: int = Field(4096, ge=1, le=65536, description="Packets handled at a time; changes the speed, never the output.")
+    batch_size: int = Field(8192, ge=1, le=65536, description="Packets handled at a time; changes the speed, never the output.")
     queue_size: int = Field(64, ge=1, le=65536, description="Batches of events that may wait for a sink.")
     when_full: Literal["block", "drop"] | None = Field(None, description="What a full sink queue does; default: block for captures, drop live.")
     flows: FlowSettings = Field(default_factory=FlowSettings, description="When a flow's outcome is decided.")

@@ -1,6 +1,7 @@
 """Captures of real tools, end to end: what they are is told, what they are not is not, and nothing depends on how they were cut."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ def name_of(value):
     return value.name.partition(".")[0] if isinstance(value, Path) else ""
 
 
+@cache
 def serious(capture):
     return [alert for alert in read_alerts(capture).starts if alert.severity != "info"]
 

@@ -21,7 +21,7 @@ class SavefileReader:
         known: Container[int],
         number: Callable[[str], int],
         batch_size: int,
-        block_size: int = 1 << 20,
+        block_size: int = 1 << 22,
     ) -> None: ...
     def read(
         self,
