@@ -62,7 +62,8 @@ class Flood(Detector[Settings]):
         )
         for kind, changes in floods:
             for flood in changes:
-                self.alert(kind, flood)
+                # Many sources are forged ones: the victim is named, and how many there were.
+                self.alert(kind, flood, sources=None)
 
     def _victims(self, key: Key, rate: float, burst: float) -> Tracker:
         return self.tracker(key=key, distinct="source", threshold=burst, rate=rate, memory=self.settings.expiry, expiry=self.settings.expiry)

@@ -82,7 +82,7 @@ def test_a_flood_from_random_sources_blames_nobody_and_names_its_victim(run_dete
     packets = [tcp(f"198.51.{n % 100}.{n // 2}", dport=80, at=n / 1000) for n in range(400)]
     (flood,) = starts(run_detector(Flood).feed(packets))
     assert (flood.kind, flood.src_ip, flood.dest_ip, flood.dest_port, flood.severity) == ("syn_flood", None, SERVER, 80, "high")
-    assert flood.evidence.source_count == flood.packets
+    assert (flood.evidence.sources, flood.evidence.source_count) == (None, flood.packets)
 
 
 @FAMILIES

@@ -77,7 +77,7 @@ class AlertLines:
         return self._set(alert.evidence.dest_ips, alert.evidence.dest_ip_count)
 
     def _set(self, hosts: list[str] | None, count: int | None) -> str:
-        return _listed(map(self._hosts.text, (hosts or [])[:_HOSTS]), len(hosts or []), count, _HOSTS)
+        return _listed(map(self._hosts.text, hosts[:_HOSTS]), len(hosts), count, _HOSTS) if hosts else ""
 
 
 def _name(alert: Alert) -> str:

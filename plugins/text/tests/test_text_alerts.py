@@ -43,7 +43,7 @@ def test_the_target_of_a_named_source_is_left_out_without_log_dest(lines, alert)
 
 @pytest.mark.parametrize("log_dest", [True, False])
 def test_a_victim_is_named_in_any_case_where_nobody_is_blamed(lines, alert, log_dest):
-    flood = {"dest_ip": "198.18.1.1", "dest_port": 65000, "src_port": 9}
+    flood = {"dest_ip": "198.18.1.1", "dest_port": 65000, "src_port": 9, "source_count": 400}
     assert lines(alert("TCP: SYN flood", **flood), alert("TCP: SYN flood", **flood, state="end"), log_dest=log_dest) == [
         "TCP: SYN flood detected to 198.18.1.1 [port 65000]",
         "TCP: SYN flood mode to 198.18.1.1 expired - received a total of 5 packets (220 bytes).",
