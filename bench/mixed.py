@@ -1,7 +1,7 @@
 """Write a capture of ordinary traffic to measure with: `python bench/mixed.py PACKETS FILE`.
 
-Sixty seconds of web and mail connections with handshakes and closes, DNS, pings, ARP, 8 % IPv6, single SYNs from random sources, and thirty port scans; about
-600 bytes a packet. The same arguments give the same file.
+Web and mail connections that begin within sixty seconds, with handshakes and closes, DNS, pings, ARP, 8 % IPv6, single SYNs from random sources, and thirty
+port scans; about 600 bytes a packet. The same arguments give the same file.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _streams(dice: random.Random, packets: int) -> list[list[Packet]]:
     while len(conversations) < packets * 0.88:
         conversations.extend(_connection(dice, dice.random() * SECONDS))
     rest = packets - len(conversations)
-    small = [packet for _ in range(rest // 3) for packet in _small(dice, dice.random() * SECONDS)]
+    small = [packet for _ in range(rest * 3 // 8) for packet in _small(dice, dice.random() * SECONDS)]
     noise = [_syn(dice.random() * SECONDS, dice.getrandbits(32), _server(dice), dice.randrange(1, 65536), dice) for _ in range(rest // 4)]
     scans = [packet for _ in range(30) for packet in _scan(dice, dice.random() * SECONDS)]
     return [sorted(stream) for stream in (conversations, small, noise, scans)]

@@ -17,6 +17,10 @@ Key = tuple[str | int, ...]
 class Origins(dict[str, str]):
     """Dotted key of each setting that somebody set, and by what: "command line", "environment" or the name of the file."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._empty: set[str] = set()
+
     def add(self, table: dict[str, Any], origin: str) -> None:
         """Note that `table` was merged over what there was."""
         for key, value in _leaves(table):
@@ -25,13 +29,15 @@ class Origins(dict[str, str]):
             for old in replaced:
                 del self[old]
             self[name] = origin
+            (self._empty.add if value == {} else self._empty.discard)(name)
 
     def of(self, key: Key) -> str:
-        """Return the origin of a setting: its own, else that of what it stands in, else of what stands in it."""
+        """Return the origin of a setting: its own, else that of a value where a table should be, else of what stands in it."""
         parts = tuple(takewhile(lambda part: isinstance(part, str), key))
         for end in range(len(parts), 0, -1):
-            if found := self.get(dotted(parts[:end])):
-                return found
+            name = dotted(parts[:end])
+            if name in self and (end == len(parts) or name not in self._empty):
+                return self[name]
         inside = f"{dotted(parts)}."
         return next((origin for name, origin in self.items() if name.startswith(inside)), DEFAULT)
 

@@ -138,10 +138,10 @@ def _new_bar(size: int) -> tqdm[Never]:
 def _summary(report: Report, seconds: float) -> list[tuple[str, str, str]]:
     """Return the rows of the summary: what, how many, more about it. What did not happen has none, packets, flows and alerts apart."""
     stats = report.stats
-    rate = stats.packets / max(seconds, 0.001)
+    rate = f", {stats.packets / seconds:,.0f} packets/s" if seconds > 0.1 else ""
     sources = ", ".join(f"{address} ({flows:,})" for address, flows in report.top_sources)
     rows = [
-        ("packets", stats.packets, f"{_size(stats.bytes)} in {seconds:.1f} s, {rate:,.0f} packets/s"),
+        ("packets", stats.packets, f"{_size(stats.bytes)} in {seconds:.1f} s{rate}"),
         ("flows", stats.flows, f"most from {sources}" if sources else ""),
         ("alerts", stats.alerts, _counts(report.alerts)),
     ]

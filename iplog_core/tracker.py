@@ -24,7 +24,7 @@ _NO_ROWS: NDArray[np.int64] = np.empty(0, np.int64)
 class Episode:
     """What a tracker tells of a key that crossed its threshold: at its `start`, at each tenfold of its packets, at its `end`.
 
-    `src`, `dst`, the ports and what follows are those of its last packet; `key` and `by` say which of them stand for the whole. `samples` are
+    `src`, `dst`, the ports and what follows are those of the packet that started it; `key` and `by` say which of them stand for the whole. `samples` are
     the first ten distinct values (ports, or addresses), `distinct` how many there are, `sports` the first six distinct source ports, `outcomes`
     the values by `Outcome`. Times are on the packet clock in ns; (time, phase, index) is where the change belongs among the events.
     """

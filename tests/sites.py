@@ -12,7 +12,7 @@ from textwrap import dedent
 
 NEEDED = (
     "annotated_types", "communityid", "dpkt", "iplog_core", "numpy", "numpy.libs", "pluggy", "pydantic", "pydantic_core", "tqdm",
-    "typing_extensions", "typing_inspection", "zstandard",
+    "typing_extensions", "typing_inspection",
 )  # fmt: skip
 
 DETECTOR = """

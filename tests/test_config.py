@@ -251,9 +251,13 @@ def test_all_faults_are_told_at_once(file):
     assert len(config.faults) == 6
 
 
+def test_what_an_empty_table_leaves_out_has_its_default(file):
+    assert loaded("[flows]\n", file).origin.of(("flows", "capacity")) == "default"
+
+
 def test_a_setting_with_a_fault_has_its_default(file):
     config = loaded("batch_size = 0\nqueue_size = 3", file)
-    assert (config.settings.batch_size, config.settings.queue_size) == (4096, 3)
+    assert (config.settings.batch_size, config.settings.queue_size) == (Settings().batch_size, 3)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +339,8 @@ def test_a_secret_may_stand_deep_inside(monkeypatch):
 
 def test_the_file_of_a_secret_is_looked_for_beside_the_configuration(tmp_path):
     (tmp_path / "secret").write_text("hunter2")
-    origins = Origins({"plugins.mail.password": "iplog.toml"})
+    origins = Origins()
+    origins.add({"plugins": {"mail": {"password": "..."}}}, "iplog.toml")
     settings = validate(Mail, {"password": {"file": "secret"}}, origins, ("plugins", "mail"), tmp_path)
     assert settings.password.get_secret_value() == "hunter2"
 

@@ -17,6 +17,7 @@ cdef struct Quote:
     uint16_t dport
     uint16_t icmp_id
     uint16_t icmp_seq
+    uint8_t version
     uint8_t proto
     uint8_t icmp_type
 

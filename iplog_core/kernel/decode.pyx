@@ -376,12 +376,13 @@ cdef bint decode_transport(Columns *c, Py_ssize_t i, const uint8_t *p, Py_ssize_
 
 cdef bint decode_quote(Quote *q, const uint8_t *p, const uint8_t *end) noexcept nogil:
     """Read the packet that an ICMP error quotes: its addresses, protocol and first 8 bytes (RFC 792, RFC 4443 section 3). Return whether it is whole."""
-    cdef uint8_t proto
+    cdef uint8_t proto, version
     cdef Py_ssize_t size
     memset(q, 0, sizeof(Quote))
     if end - p < 20:
         return False
-    if p[0] >> 4 == 4:
+    version = p[0] >> 4
+    if version == 4:
         size = (p[0] & 15) * 4
         if size < 20 or end - p < size or be16(p + 6) & 0x1FFF:
             return False
@@ -389,7 +390,7 @@ cdef bint decode_quote(Quote *q, const uint8_t *p, const uint8_t *end) noexcept 
         q.src_lo = mapped(p + 12)
         q.dst_lo = mapped(p + 16)
         p += size
-    elif p[0] >> 4 == 6 and end - p >= 40:
+    elif version == 6 and end - p >= 40:
         proto = p[6]
         q.src_hi = be64(p + 8)
         q.src_lo = be64(p + 16)
@@ -406,6 +407,7 @@ cdef bint decode_quote(Quote *q, const uint8_t *p, const uint8_t *end) noexcept 
                 return False
     else:
         return False
+    q.version = version
     q.proto = proto
     if proto == PROTO_TCP or proto == PROTO_UDP or proto == PROTO_SCTP:
         if end - p < 4:

@@ -545,6 +545,11 @@ cdef class Flows:
 cdef int64_t NEVER = 0x7FFFFFFFFFFFFFFF
 
 
+cdef inline uint32_t what_of(uint8_t version, uint8_t kind, uint8_t proto, uint16_t tag) noexcept nogil:
+    """What a flow is besides its endpoints. The version keeps IPv6 packets that forge a mapped address out of IPv4 flows."""
+    return <uint32_t> tag << 16 | <uint32_t> (version == 6) << 15 | <uint32_t> kind << 8 | proto
+
+
 cdef inline void contact_key(
     uint64_t src_hi, uint64_t src_lo, uint64_t dst_hi, uint64_t dst_lo, const Flow *f, uint64_t *key
 ) noexcept nogil:
@@ -552,12 +557,12 @@ cdef inline void contact_key(
     key[1] = src_lo
     key[2] = dst_hi
     key[3] = dst_lo
-    key[4] = <uint64_t> f.dport << 16 | <uint64_t> f.kind << 8 | f.proto
+    key[4] = <uint64_t> f.dport << 32 | what_of(f.version, f.kind, f.proto, 0)
 
 
 cdef inline bint flow_key(Columns *c, Py_ssize_t i, uint16_t sport, uint16_t dport, uint16_t tag, uint64_t *key) noexcept nogil:
     """The same key for both directions: the lesser endpoint first. Return whether that swapped them."""
-    return pair_key(c.src_hi[i], c.src_lo[i], c.dst_hi[i], c.dst_lo[i], sport, dport, <uint32_t> tag << 16 | <uint32_t> c.kind[i] << 8 | c.proto[i], key)
+    return pair_key(c.src_hi[i], c.src_lo[i], c.dst_hi[i], c.dst_lo[i], sport, dport, what_of(c.version[i], c.kind[i], c.proto[i], tag), key)
 
 
 cdef inline bint pair_key(
@@ -584,18 +589,18 @@ cdef inline bint quote_key(Quote *q, uint64_t *key) noexcept nogil:
     cdef uint32_t what
     cdef bint flipped
     if q.proto == PROTO_TCP:
-        what = KIND_TCP << 8 | q.proto
+        what = what_of(q.version, KIND_TCP, q.proto, 0)
     elif q.proto == PROTO_UDP:
-        what = KIND_UDP << 8 | q.proto
+        what = what_of(q.version, KIND_UDP, q.proto, 0)
     elif q.proto == PROTO_SCTP:
-        what = KIND_SCTP << 8 | q.proto
+        what = what_of(q.version, KIND_SCTP, q.proto, 0)
     elif q.proto == PROTO_ICMP or q.proto == PROTO_ICMP6:
-        what = <uint32_t> q.icmp_type << 16 | (KIND_ICMP if q.proto == PROTO_ICMP else KIND_ICMP6) << 8 | q.proto
+        what = what_of(q.version, KIND_ICMP if q.proto == PROTO_ICMP else KIND_ICMP6, q.proto, q.icmp_type)
         flipped = pair_key(q.src_hi, q.src_lo, q.dst_hi, q.dst_lo, 0, 0, what, key)
         key[4] |= <uint64_t> q.icmp_id << 48 | <uint64_t> q.icmp_seq << 32
         return flipped
     else:
-        what = KIND_OTHER << 8 | q.proto
+        what = what_of(q.version, KIND_OTHER, q.proto, 0)
     return pair_key(q.src_hi, q.src_lo, q.dst_hi, q.dst_lo, q.sport, q.dport, what, key)
 
 

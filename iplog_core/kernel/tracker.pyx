@@ -206,7 +206,8 @@ cdef class Tracker:
         e.packets += 1
         e.bytes += touch.bytes
         e.last = touch.time
-        e.touch = touch[0]
+        if not e.alerting:
+            e.touch = touch[0]
         add_sport(e, touch.sport)
         if self.distinct != NO_VALUE or (self.rate == 0 and not e.alerting):
             self.add_value(slot, e, touch, outcome)

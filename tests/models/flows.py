@@ -307,11 +307,11 @@ def _source(p: dict[str, int]) -> tuple[Any, ...]:
 
 def _both_ways(p: dict[str, int], what: tuple[Any, ...] = ()) -> Key:
     """The same for both directions."""
-    return *sorted([_source(p), (p["dst_hi"], p["dst_lo"], p["dport"])]), p["kind"], p["proto"], what
+    return *sorted([_source(p), (p["dst_hi"], p["dst_lo"], p["dport"])]), p["version"], p["kind"], p["proto"], what
 
 
 def _contact_key(p: dict[str, int]) -> Key:
-    return p["src_hi"], p["src_lo"], p["dst_hi"], p["dst_lo"], p["dport"], p["kind"], p["proto"]
+    return p["src_hi"], p["src_lo"], p["dst_hi"], p["dst_lo"], p["dport"], p["version"], p["kind"], p["proto"]
 
 
 def _quoted(data: bytes) -> tuple[dict[str, int], tuple[Any, ...]] | None:
@@ -321,7 +321,7 @@ def _quoted(data: bytes) -> tuple[dict[str, int], tuple[Any, ...]] | None:
     """
     if len(data) < 20 or (data[0] >> 4 == 6 and len(data) < 40):
         return None
-    p = dict.fromkeys(("src_hi", "src_lo", "dst_hi", "dst_lo", "sport", "dport"), 0)
+    p = dict.fromkeys(("src_hi", "src_lo", "dst_hi", "dst_lo", "sport", "dport"), 0) | {"version": data[0] >> 4}
     if data[0] >> 4 == 4:
         if int.from_bytes(data[6:8], "big") & 0x1FFF:
             return None

@@ -95,7 +95,8 @@ class TrackerModel:
         counted.packets += 1
         counted.bytes += touch["bytes"]
         counted.last = now
-        counted.touch = touch
+        if not counted.alerting:
+            counted.touch = touch
         if touch["sport"] not in counted.sports and len(counted.sports) < 6:
             counted.sports.append(touch["sport"])
         if self.distinct or (not self.rate and not counted.alerting):
