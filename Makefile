@@ -70,10 +70,10 @@ $(VENV)/.tools: pyproject.toml tools/system-packages | $(VENV)/.plugins
 	@$(VENV)/bin/python $(PIP) 'iplog[dev]'
 	@touch $@
 
-$(SANITIZED)/.core: pyproject.toml setup.py $(KERNEL) $(CORE) | $(VENV)/.packages
+$(SANITIZED)/.core: pyproject.toml setup.py $(KERNEL) $(CORE) $(wildcard plugins/*/iplog_*/*.py) | $(VENV)/.packages
 	@echo "Building iplog with sanitisers in $(SANITIZED) ..."
 	@$(PYTHON) -m venv $(SANITIZED)
-	@IPLOG_SANITIZE=1 $(SANITIZED)/bin/python $(PIP) '.[dev]'
+	@IPLOG_SANITIZE=1 $(SANITIZED)/bin/python $(PIP) '.[dev]' $(PLUGINS:%=./%)
 	@touch $@
 
 .PHONY: demo test check check-kernel wheels clean

@@ -9,6 +9,8 @@ from reading import plugins, read_alerts, write_output
 
 from iplog_core.errors import CaptureError
 
+pytestmark = pytest.mark.kernel
+
 CAPTURES = Path(__file__).resolve().parent / "captures"
 SHARED = CAPTURES.parents[2] / "shared" / "captures"
 CUT = sorted(path for path in CAPTURES.glob("*.pcap*") if path.stat().st_size < 60_000)
