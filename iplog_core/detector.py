@@ -124,6 +124,7 @@ class Detector(Generic[S]):
         known = self.kinds.get(kind) or AlertKind(kind.replace("_", " "), "medium")
         interface = self._interfaces[episode.interface] if episode.interface < len(self._interfaces) else ""
         has_ports = episode.kind in _WITH_PORTS
+        is_icmp = episode.kind in (Kind.ICMP, Kind.ICMP6)
         source, target = episode.src_ip, episode.dest_ip
         self._context.raise_alert(
             Alert(
@@ -143,6 +144,8 @@ class Detector(Generic[S]):
                 dest_ip=target,
                 dest_port=episode.dport if known.ports and has_ports else episode.dest_port,
                 proto=PROTOCOL_NAMES.get(Kind(episode.kind)),
+                icmp_type=episode.icmp_type if is_icmp else None,
+                icmp_code=episode.icmp_code if is_icmp else None,
                 in_iface=interface or None,
                 community_id=_community_id(episode),
                 evidence=Evidence(**{**_evidence(episode), **evidence}),

@@ -6,6 +6,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from iplog_core.addresses import address
 from iplog_core.batch import BYTES_PER_PACKET, FLOW_DTYPE, FlowRows, Malformed, PacketBatch, RawBatch
 from iplog_core.detector import Detector, DetectorContext
 from iplog_core.errors import PluginError
-from iplog_core.events import Alert, Event, Records, Stats
+from iplog_core.events import Alert, Event, Records, Severity, Stats
 from iplog_core.kernel.decode import decode
 from iplog_core.kernel.flows import Flows
 from iplog_core.kernel.fragments import Fragments
@@ -95,6 +96,7 @@ class Engine:
         self._faults: list[str] = []
         self._found = _Found()
         self._clock = 0
+        self._interfaces: Sequence[str] = ()
         timeouts = settings.flows
         self._flows = Flows(
             capacity=timeouts.capacity,
@@ -149,6 +151,7 @@ class Engine:
         if pieces:
             self._fragments.update(raw.data, block, n)
         decided, ended = self._flows.update(raw.data, block, n, self._clock)
+        self._interfaces = raw.interfaces
         batch = PacketBatch(block, raw.data, now=self._clock, interfaces=raw.interfaces, decided=_rows(decided), ended=_rows(ended))
         self._count(batch)
         self._detect(batch)
@@ -159,8 +162,9 @@ class Engine:
         """Let all that is still open end after the last packet."""
         decided, ended = self._flows.finish(self._clock)
         nothing = np.empty(0, np.uint8)
-        self._detect(PacketBatch(nothing, nothing, now=self._clock, decided=_rows(decided), ended=_rows(ended), final=True))
+        self._detect(PacketBatch(nothing, nothing, now=self._clock, interfaces=self._interfaces, decided=_rows(decided), ended=_rows(ended), final=True))
         self._stats.time = self._clock
+        self._stats.malformed = dict(sorted(self._stats.malformed.items()))
         self._stats.unsupported = self._source.unsupported
         self._stats.evicted = self._evicted()
         if self._with_stats:
@@ -173,7 +177,7 @@ class Engine:
                 continue
             try:
                 guarded.detector.run(batch)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._plugin_failed(guarded, error)
         found, self._found.records, self._found.alerts = _Found(self._found.records, self._found.alerts), [], []
         self._emit(_merge(found, batch.interfaces))
@@ -225,21 +229,42 @@ class Engine:
 
     def _raise_alert(self, alert: Alert, order: tuple[int, int, int]) -> None:
         """Let the plugins judge an alert, and put it where it belongs."""
-        try:
-            if self._hook.iplog_keep_alert(alert=alert) is False:
-                self._stats.suppressed += 1
-                return
-            if severity := self._hook.iplog_grade_alert(alert=alert):
-                alert.severity = severity
-            for fields in reversed(self._hook.iplog_alert_fields(alert=alert)):
-                alert.extra.update(fields)
-            self._hook.iplog_alert(alert=alert)
-        except Exception as error:
-            self._hook_failed(error)
+        kept = True
+
+        def keep(answer: bool) -> bool:
+            nonlocal kept
+            kept = answer is not False
+            return True
+
+        def grade(severity: Severity) -> bool:
+            alert.severity = severity
+            return True
+
+        def add(fields: dict[str, Any]) -> bool:
+            alert.extra = {**fields, **alert.extra}
+            return False
+
+        self._ask("iplog_keep_alert", alert, keep)
+        if not kept:
+            self._stats.suppressed += 1
+            return
+        self._ask("iplog_grade_alert", alert, grade)
+        self._ask("iplog_alert_fields", alert, add)
+        self._ask("iplog_alert", alert, bool)
         if alert.state == "start":
             self._stats.alerts += 1
             self._alert_counts[alert.kind] += 1
         self._found.alerts.append((order, alert))
+
+    def _ask(self, hook: str, alert: Alert, take: Callable[[Any], bool]) -> None:
+        """Call each plugin's hook, the one enabled first first, until `take` is satisfied with an answer. One that fails costs its own answer only."""
+        for implementation in reversed(getattr(self._hook, hook).get_hookimpls()):
+            try:
+                answer = implementation.function(*[alert][: len(implementation.argnames)])
+                if answer is not None and take(answer):
+                    return
+            except (Exception, SystemExit) as error:
+                self._hook_failed(implementation.plugin_name, hook, error)
 
     def _emit(self, events: list[Event]) -> None:
         if events:
@@ -249,7 +274,7 @@ class Engine:
     def _fault(self, line: str) -> None:
         self._faults.append(line)
 
-    def _plugin_failed(self, guarded: _Guarded, error: Exception) -> None:
+    def _plugin_failed(self, guarded: _Guarded, error: BaseException) -> None:
         guarded.failures += 1
         name = guarded.detector.name
         self._stats.plugin_errors[name] = guarded.failures
@@ -259,18 +284,18 @@ class Engine:
         if guarded.failures == FAILURES_ALLOWED:
             self._fault(f"{name}: it failed {FAILURES_ALLOWED} times and was set aside; the other plugins went on.")
 
-    def _hook_failed(self, error: Exception) -> None:
+    def _hook_failed(self, name: str, hook: str, error: BaseException) -> None:
         errors = self._stats.plugin_errors
-        errors["hooks"] = errors.get("hooks", 0) + 1
-        if errors["hooks"] == 1:
-            self._fault(f"a plugin's hook for alerts failed: {reason(error)}; the alerts were written all the same.")
-            self._log(_own_frames(error))
+        errors[name] = errors.get(name, 0) + 1
+        if errors[name] == 1:
+            self._fault(f"{name}: {hook} failed: {reason(error)}; the alerts were written all the same.")
+            self._log(f"{name}: {_own_frames(error)}")
 
 
 def _made(detector: type[Detector[Any]], settings: Any, context: DetectorContext) -> Detector[Any]:
     try:
         return detector(settings, context)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{detector.name}: it could not be set up: {reason(error)}.") from error
 
 
@@ -337,8 +362,11 @@ def _place(rows: NDArray[Any], time: int, phase: int, index: int) -> int:
     return first + int(before.sum())
 
 
-def _own_frames(error: Exception) -> str:
-    """A traceback without the frames of iplog itself."""
-    trace = traceback.TracebackException.from_exception(error)
-    trace.stack = traceback.StackSummary.from_list([frame for frame in trace.stack if "iplog_core" not in frame.filename])
-    return "".join(trace.format()).rstrip()
+def _own_frames(error: BaseException) -> str:
+    """A traceback without the frames of iplog and of what it is built on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not _NOT_THE_AUTHORS.intersection(Path(frame.filename).parts)]
+    return "".join(["Traceback (most recent call last):\n", *traceback.format_list(own), reason(error)])
+
+
+_NOT_THE_AUTHORS = frozenset({"iplog_core", "pluggy", "pydantic"})

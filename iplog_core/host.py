@@ -97,7 +97,7 @@ class Host:
             if plugin.cls.format == format:
                 return plugin.cls, self._settings_of_sink(plugin)
             formats.append(plugin.cls.format)
-        raise ConfigError(*failed, _no_such_format(format, formats))
+        raise ConfigError(*failed, _no_such_format(format, formats, {*self.settings.disable, *self.config.disable}))
 
     @contextmanager
     def running(self, faults: list[str]) -> Iterator[None]:
@@ -105,8 +105,8 @@ class Host:
 
         Raise PluginError where one cannot begin; one that cannot end is a line in `faults`.
         """
-        self._call("iplog_start", self.settings)
         try:
+            self._call("iplog_start", self.settings)
             yield
         finally:
             try:
@@ -243,8 +243,10 @@ def _not_installed(name: str, known: Iterable[str], called: str, spelled: Callab
     return f"no plugin {called} is installed.{did_you_mean(name, known, spelled)} Installed: {', '.join(known)}."
 
 
-def _no_such_format(format: str, formats: Iterable[str]) -> str:
+def _no_such_format(format: str, formats: Iterable[str], disabled: Iterable[str]) -> str:
     known = sorted(set(formats))
+    if off := ", ".join(sorted(disabled)):
+        return f"--format {format}: no plugin that is not disabled writes it; disabled: {off}." + (f" There are: {', '.join(known)}." if known else "")
     if not known:
         return f"--format {format}: no installed plugin writes it; pip install 'iplog[all]' brings text and json."
     return f"--format {format}: no installed plugin writes it.{did_you_mean(format, known)} There are: {', '.join(known)}."

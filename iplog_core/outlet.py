@@ -26,6 +26,7 @@ class Outlet:
     def __init__(self, sink: AnySink, size: int, when_full: Literal["block", "drop"], fault: Callable[[str], None]) -> None:
         self.drops = 0
         self.closed = False
+        self._failed = False
         self._sink = sink
         self._when_full = when_full
         self._fault = fault
@@ -59,7 +60,7 @@ class Outlet:
         except IplogError as error:
             self._error = error
             return
-        except OSError as error:
+        except (Exception, SystemExit) as error:
             self._error = IplogError(f"{self._sink.name}: it could not be opened: {_reason(error)}.")
             return
         finally:
@@ -76,13 +77,14 @@ class Outlet:
             step()
         except BrokenPipeError:
             self.closed = True
-        except Exception as error:
-            if not self.drops:
+        except (Exception, SystemExit) as error:
+            if not self._failed:
+                self._failed = True
                 self._fault(f"{self._sink.name}: it could not write: {_reason(error)}; what is lost is counted.")
             self.drops += max(events, 1)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """What the system says, or a plugin's own exception."""
     return (isinstance(error, OSError) and error.strerror) or reason(error)
 

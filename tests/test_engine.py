@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -84,6 +85,16 @@ class Kept(Sink[SinkSettings]):
         self.events += events
 
 
+class Leaving(Broken):
+    """Calls sys.exit() at every batch that has packets."""
+
+    name = "leaving"
+
+    def on_batch(self, batch: PacketBatch) -> None:
+        if len(batch):
+            sys.exit(3)
+
+
 class Run:
     """A run of the engine over packets, and what came of it."""
 
@@ -96,7 +107,7 @@ class Run:
         sink = Kept(SinkSettings(), SinkContext())
         self.log: list[str] = []
         rules = compile_rules(options.pop("rules", []))
-        source = MemorySource(in_order(packets), batch_size)
+        source = MemorySource(in_order(packets), batch_size, options.pop("interface", ""))
         self.report: Report = Engine(host, source, [sink], rules, log=self.log.append, **options).run()
         self.events = sink.events
 
@@ -119,6 +130,11 @@ def test_a_detector_that_raises_does_not_keep_the_others_from_their_work() -> No
 def test_a_detector_that_raises_is_a_fault_of_the_run() -> None:
     (fault,) = Run([tcp()], Broken).report.faults
     assert re.fullmatch(r"broken: it failed on a batch: ValueError: no idea \(test_engine.py, line \d+\); what it would have found there is lost\.", fault)
+
+
+def test_a_detector_that_calls_exit_is_a_fault_like_any_other() -> None:
+    run = Run([tcp()], Leaving, Knock)
+    assert ([alert.kind for alert in run.starts], len(run.report.faults)) == (["knock"], 1)
 
 
 def test_the_log_shows_the_frames_of_the_author_and_none_of_iplog() -> None:
@@ -191,6 +207,18 @@ def test_an_alert_is_written_though_a_hook_fails() -> None:
     assert len(run.report.faults) == 1
 
 
+@pytest.mark.parametrize("failing", ["iplog_keep_alert", "iplog_grade_alert", "iplog_alert_fields", "iplog_alert"])
+def test_a_hook_that_fails_costs_its_own_answer_only(failing: str) -> None:
+    hooks = [Hook("iplog_alert_fields", lambda alert: {"asset": "door"}), Hook(failing, lambda alert: 1 / 0)]
+    assert Run([tcp()], Knock, plugins=hooks).starts[0].extra == {"asset": "door"}
+
+
+def test_a_severity_that_there_is_not_is_a_fault_and_leaves_it_to_the_next_plugin() -> None:
+    hooks = [Hook("iplog_grade_alert", lambda alert: "high"), Hook("iplog_grade_alert", lambda alert: "grave")]
+    run = Run([tcp()], Knock, plugins=hooks)
+    assert ([alert.severity for alert in run.starts], run.report.stats.alerts) == (["high"], 1)
+
+
 # Order
 
 
@@ -223,6 +251,15 @@ def test_packets_flows_alerts_and_malformed_packets_are_counted() -> None:
     broken = tcp(at=2)
     stats = Run([refused(), tcp(sport=2, at=1), type(broken)(broken.time, broken.data[:30], broken.link)], Knock).report.stats
     assert (stats.packets, stats.flows, stats.alerts, stats.malformed) == (4, 2, 1, {"truncated": 1})
+
+
+@pytest.mark.parametrize("batch_size", [1, 256])
+def test_malformed_packets_are_counted_in_a_fixed_order(batch_size: int) -> None:
+    whole = tcp()
+    cut = type(whole)(whole.time, whole.data[:30], whole.link)
+    bad = type(whole)(whole.time, whole.data[:14] + b"\x41" + whole.data[15:], whole.link)
+    for packets in ([cut, bad], [bad, cut]):
+        assert list(Run(packets, batch_size=batch_size).report.stats.malformed) == ["bad_ip_header", "truncated"]
 
 
 def test_ignored_packets_are_counted_and_not_seen_by_a_detector() -> None:
@@ -308,6 +345,28 @@ def test_a_sink_that_cannot_be_opened_stops_the_start() -> None:
         outlet(Shut(SinkSettings(), SinkContext()))
 
 
+@pytest.mark.parametrize("error", [ValueError("no luck"), SystemExit(3)])
+def test_a_sink_that_fails_to_open_in_any_way_stops_the_start(error: BaseException) -> None:
+    class Unready(Kept):
+        def open(self) -> None:
+            raise error
+
+    with pytest.raises(IplogError, match=r"^kept: it could not be opened"):
+        outlet(Unready(SinkSettings(), SinkContext()))
+
+
+def test_a_sink_that_calls_exit_does_not_hold_up_the_run() -> None:
+    class Leaving(Kept):
+        def write(self, events: Sequence[Event]) -> None:
+            sys.exit(3)
+
+    made, faults = outlet(Leaving(SinkSettings(), SinkContext()))
+    for _ in range(5):
+        made.put([Stats()])
+    made.stop()
+    assert (made.drops, len(faults)) == (5, 1)
+
+
 def test_a_reader_that_went_away_is_no_fault_but_the_end() -> None:
     class Unread(Kept):
         def write(self, events: Sequence[Event]) -> None:
@@ -317,6 +376,11 @@ def test_a_reader_that_went_away_is_no_fault_but_the_end() -> None:
     made.put([Stats()])
     made.stop()
     assert (made.closed, faults) == (True, [])
+
+
+def test_what_ends_with_the_capture_names_its_interface_too() -> None:
+    run = Run([tcp()], Knock, interface="eth0")
+    assert [(alert.state, alert.in_iface) for alert in run.alerts] == [("start", "eth0"), ("end", "eth0")]
 
 
 # A packet detector's episodes

@@ -355,7 +355,7 @@ def test_a_broken_sink_does_not_keep_another_from_serving_its_format(site, host)
 
 def test_a_disabled_sink_serves_no_format(site, host):
     site.install("elm", SINK.replace("FORMAT", "wood"), group="iplog.optional")
-    with pytest.raises(ConfigError, match=r"^--format wood: no installed plugin writes it"):
+    with pytest.raises(ConfigError, match=r"^--format wood: no plugin that is not disabled writes it; disabled: elm\."):
         host(disable=["elm"]).sink_for("wood")
 
 

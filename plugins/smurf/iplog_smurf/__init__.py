@@ -52,7 +52,7 @@ class Smurf(Detector[Settings]):
     def _report(self, trackers: dict[str, Any], batch: PacketBatch, **masks: Mask) -> None:
         for kind, where in masks.items():
             for attack in trackers[kind].update(batch, where=where):
-                self.alert(kind, attack)
+                self.alert(kind, attack, victim=attack.src_ip if trackers is self.asked else attack.dest_ip)
 
 
 def _to_broadcast(batch: PacketBatch) -> Mask:

@@ -23,7 +23,7 @@ class Traceroute(Detector[Settings]):
     """Report who looks for the way to a host."""
 
     name = "traceroute"
-    kinds = {"traceroute": AlertKind("UDP: traceroute", "low", line="{proto}: traceroute from {src}{to}")}
+    kinds = {"traceroute": AlertKind("IP: traceroute", "low", line="{proto}: traceroute from {src}{to}")}
 
     def setup(self) -> None:
         self.routes = self.tracker(key="pair", threshold=self.settings.probes, memory=self.settings.expiry, expiry=self.settings.expiry)
