@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from iplog_core import Alert, Event, RecordKind, Records, Sink, SinkContext, SinkSettings, hookimpl
+from iplog_core import Alert, Event, RecordKind, Records, Sink, SinkContext, SinkSettings, Stats, hookimpl
 from iplog_core.sink import close_output, open_output
 from iplog_core.timestamps import timestamps
 from iplog_text.alerts import AlertLines
@@ -17,6 +17,7 @@ from iplog_text.hosts import Hosts
 from iplog_text.lines import TrafficLines
 from iplog_text.prefixes import watch_prefixes
 from iplog_text.repeats import Repeats
+from iplog_text.statistics import statistics_line
 
 iplog_api = 1
 
@@ -63,6 +64,8 @@ class Text(Sink[Settings]):
                 lines += self._collapse(rows["time"], self._traffic.lines(rows))
             elif isinstance(event, Alert) and (line := self._alerts.line(event)):
                 lines += self._collapse(np.array([event.time]), [self._paint(line, event)])
+            elif isinstance(event, Stats):
+                lines += self._collapse(np.array([event.time]), [statistics_line(event)])
         self._put(lines)
 
     def close(self) -> None:

@@ -38,8 +38,19 @@ def test_a_line_of_a_watched_interface_begins_like_one_of_the_system_log(written
     assert text == f"May 28 22:26:59 matrix iplog[19624]: {LINE}\nJun  2 22:26:59 matrix iplog[19624]: {LINE}\n"
 
 
-def test_statistics_have_no_line(written):
-    assert written([Stats(packets=7)]) == b""
+@pytest.mark.parametrize(
+    ("counted", "line"),
+    [
+        ({}, b"statistics: 7 packets (420 bytes), 3 flows, 1 alerts"),
+        (
+            {"queue_drops": 2, "malformed": {"truncated": 1, "bad_link": 4}},
+            b"statistics: 7 packets (420 bytes), 3 flows, 1 alerts, 2 dropped by queues, 5 malformed",
+        ),
+    ],
+)
+def test_statistics_are_one_line_that_leaves_out_what_did_not_happen(written, counted, line):
+    text = written([Stats(packets=7, bytes=420, flows=3, alerts=1, **counted)])
+    assert text == b"1970-01-01T00:00:00.000000+00:00 " + line + b"\n"
 
 
 def test_the_mode_of_the_run_decides_on_destinations_where_the_settings_do_not(lines, record):
