@@ -3,13 +3,14 @@
 import os
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iplog_core import RECORD_DTYPE, Event, IplogError, Kind, RecordKind, Records, SinkContext, Stats
+from iplog_core import RECORD_DTYPE, IplogError, Kind, RecordKind, Records, SinkContext, Stats
 from iplog_core.terminal import Terminal
 from iplog_text import Settings, Text
 
@@ -98,7 +99,7 @@ def test_the_output_is_the_same_however_the_events_are_cut(written, record, aler
         alert(src_ip="198.18.0.66", at=at) if source == 2 else record(**ECHO, at=at, src=f"198.18.0.{source}")
         for (source, _), at in zip(steps, times, strict=True)
     ]
-    calls: list[list[Event]] = [[]]
+    calls: list[list[Any]] = [[]]
     for event, cut in zip(events, cuts, strict=False):
         if cut:
             calls.append([event])
