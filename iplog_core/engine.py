@@ -179,7 +179,7 @@ class Engine:
                 guarded.detector.run(batch)
             except (Exception, SystemExit) as error:
                 self._plugin_failed(guarded, error)
-        found, self._found.records, self._found.alerts = _Found(self._found.records, self._found.alerts), [], []
+        found, self._found = self._found, _Found()
         self._emit(_merge(found, batch.interfaces))
 
     def _visible(self, batch: PacketBatch) -> PacketBatch:
