@@ -293,11 +293,6 @@ class FlowRows(_Rows):
         """Flows to a host, protocol and port that has not answered their source before, strays apart."""
         return (self.stray == 0) & (self.known == 0)
 
-    @cached_property
-    def withdrawn(self) -> Mask:
-        """Flows that were answered, in time or late: no evidence against anybody."""
-        return (self.outcome == Outcome.ANSWERED) | (self.outcome == Outcome.LATE)
-
 
 _OFFSETS: dict[str, tuple[np.dtype[Any], int]] = {}
 BYTES_PER_PACKET = 0

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from iplog_core import Alert, Event, Sink, SinkContext, SinkSettings
+from iplog_core import Alert, Sink, SinkContext, SinkSettings
 from iplog_core.capture.savefile import open_savefile
 from iplog_core.config import load
 from iplog_core.engine import Engine, Report
 from iplog_core.host import Host
+from iplog_core.testing import Kept
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Reading:
 
 def read_alerts(capture: Path, batch_size: int = 4096) -> Reading:
     """Read a capture for its alerts. Raise CaptureError where it is none."""
-    kept = _Kept(SinkSettings(), SinkContext())
+    kept = Kept(SinkSettings(), SinkContext())
     log: list[str] = []
     report = Engine(plugins(), open_savefile(str(capture), batch_size), [kept], None, log=log.append, alerts_only=True).run()
-    return Reading(report, log, kept.alerts)
+    return Reading(report, log, [event for event in kept.events if isinstance(event, Alert)])
 
 
 def write_output(capture: Path, batch_size: int, folder: Path) -> dict[str, bytes]:
@@ -55,16 +55,3 @@ def plugins() -> Host:
 def _to_file(format: str, path: Path) -> Sink[Any]:
     cls, settings = plugins().sink_for(format)
     return cls(settings.model_copy(update={"path": str(path)}), SinkContext(mode="read"))
-
-
-class _Kept(Sink[SinkSettings]):
-    """Keep alerts."""
-
-    name = "kept"
-
-    def __init__(self, settings: SinkSettings, context: SinkContext) -> None:
-        super().__init__(settings, context)
-        self.alerts: list[Alert] = []
-
-    def write(self, events: Sequence[Event]) -> None:
-        self.alerts += [event for event in events if isinstance(event, Alert)]

@@ -23,7 +23,7 @@ from iplog_core.outlet import Outlet
 from iplog_core.rules import compile_rules
 from iplog_core.settings import DetectorSettings, Settings, SinkSettings
 from iplog_core.sink import Sink, SinkContext
-from iplog_core.testing import EPOCH, MemorySource, in_order, refused, silent, tcp, udp
+from iplog_core.testing import EPOCH, Kept, MemorySource, in_order, refused, silent, tcp, udp
 
 
 class Knock(PacketDetector[DetectorSettings]):
@@ -71,18 +71,6 @@ class Silences(Detector[DetectorSettings]):
     def on_batch(self, batch: PacketBatch) -> None:
         for episode in self.failed.update(batch, decided=batch.decided.failed):
             self.alert("silence", episode)
-
-
-class Kept(Sink[SinkSettings]):
-    """Keeps events."""
-
-    name = "kept"
-
-    def open(self) -> None:
-        self.events: list[Event] = []
-
-    def write(self, events: Sequence[Event]) -> None:
-        self.events += events
 
 
 class Leaving(Broken):

@@ -39,7 +39,6 @@ cdef class Fragments:
     cdef Datagram *datagrams
     cdef int64_t timeout
     cdef readonly int64_t evicted
-    cdef readonly int64_t incomplete
 
     def __cinit__(self, uint32_t capacity, int64_t timeout, bytes secret=b""):
         self.timeout = timeout
@@ -127,7 +126,6 @@ cdef class Fragments:
 
     cdef void expire(self, int64_t now) noexcept nogil:
         while self.order.oldest and self.table.nodes[self.order.oldest].time + self.timeout <= now:
-            self.incomplete += 1
             self.forget(self.order.oldest)
 
     cdef void forget(self, uint32_t slot) noexcept nogil:

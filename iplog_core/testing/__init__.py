@@ -30,6 +30,7 @@ from iplog_core.testing.packets import ip as ip
 from iplog_core.testing.packets import sctp as sctp
 from iplog_core.testing.packets import tcp as tcp
 from iplog_core.testing.packets import udp as udp
+from iplog_core.testing.run import Kept as Kept
 from iplog_core.testing.run import run_detector as run_detector
 from iplog_core.testing.run import run_sink as run_sink
 from iplog_core.testing.savefile import write_pcap as write_pcap

@@ -63,7 +63,7 @@ class DetectorRun:
     def events(self, packets: Packets, batch_size: int | Sequence[int] = 256, rules: Sequence[str] = ()) -> list[Event]:
         """Return all that it brings forth, as sinks get it. Raise RuntimeError, with its traceback, where the detector raises."""
         host = _Host([(self._cls, self._settings)])
-        kept = _Kept(SinkSettings(), SinkContext())
+        kept = Kept(SinkSettings(), SinkContext())
         log: list[str] = []
         source = MemorySource(in_order(packets), batch_size)
         engine = Engine(cast(Host, host), source, [kept], compile_rules(rules) if rules else None, log=log.append)
@@ -106,8 +106,8 @@ class _Host:
         self.hook = manager.hook
 
 
-class _Kept(Sink[SinkSettings]):
-    """Keep events."""
+class Kept(Sink[SinkSettings]):
+    """A sink that keeps all that it is given, in `events`."""
 
     name = "kept"
 
