@@ -1,15 +1,17 @@
-"""Times as logs have them: RFC 3339 in UTC, with microseconds and offset."""
+"""Times as logs have them: RFC 3339 in UTC, with microseconds and offset, or as the system log has them."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import lru_cache
+from time import localtime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _EPOCH = datetime(1970, 1, 1)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _THREE_DIGITS = [f"{number:03}" for number in range(1000)]
 
 
@@ -29,6 +31,18 @@ def timestamps(times: NDArray[Any]) -> list[str]:
     ]
 
 
+def system_log_times(times: NDArray[Any]) -> list[str]:
+    """Return the texts of a column of times (ns) as the system log has them, such as `May 28 22:26:59`: local time, whatever the locale (RFC 3164, 4.1.2)."""
+    seconds = (times // 1_000_000_000).tolist()
+    texts = {second: _local(second) for second in set(seconds)}
+    return [texts[second] for second in seconds]
+
+
 @lru_cache(maxsize=1024)
 def _second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()
+
+
+def _local(second: int) -> str:
+    at = localtime(second)
+    return f"{_MONTHS[at.tm_mon - 1]} {at.tm_mday:2} {at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02}"

@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 
 from pydantic import Field
 
-from iplog_core import Event, Sink, SinkContext, SinkSettings, hookimpl
-from iplog_core.sink import close_output, open_output
+from iplog_core import Event, IplogError, Sink, SinkContext, SinkSettings, hookimpl
+from iplog_core.sink import close_output, hand_over_output, open_output, reopen_output
 from iplog_jsonl.eve import eve_lines
 
 iplog_api = 1
@@ -41,6 +41,17 @@ class Jsonl(Sink[Settings]):
         if lines and self._output is not None:
             self._output.write(("\n".join(lines) + "\n").encode())
             self._output.flush()
+
+    def hand_over(self, uid: int, gid: int) -> None:
+        hand_over_output(self._output, uid, gid)
+
+    def reopen(self) -> None:
+        if self._path is None or self._output is None:
+            return
+        try:
+            self._output = reopen_output(self._output, self._path)
+        except IplogError as error:
+            self.context.note(f"jsonl: {error} The lines go on into the file that was open.")
 
     def close(self) -> None:
         if self._output is not None:

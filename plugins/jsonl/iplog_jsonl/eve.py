@@ -6,7 +6,7 @@ import json
 from math import isfinite
 from typing import Any
 
-from iplog_core import Alert, Event, Records, Stats
+from iplog_core import Alert, Event, Notice, Records, Stats
 from iplog_core.timestamps import timestamp
 from iplog_jsonl.community import community_id
 from iplog_jsonl.records import record_lines
@@ -15,13 +15,15 @@ Object = dict[str, Any]
 
 
 def eve_lines(event: Event, *, with_community_id: bool = False) -> list[str]:
-    """Return the lines of an event: one for each record, one for an alert or statistics.
+    """Return the lines of an event: one for each record, one for any other event.
 
     `with_community_id` is for records; an alert that speaks of one flow always has its Community ID.
     """
     if isinstance(event, Records):
         return record_lines(event, with_community_id)
-    return [_line(_alert(event) if isinstance(event, Alert) else _stats(event))]
+    if isinstance(event, Alert):
+        return [_line(_alert(event))]
+    return [_line(_notice(event) if isinstance(event, Notice) else _stats(event))]
 
 
 def _alert(alert: Alert) -> Object:
@@ -59,6 +61,10 @@ def _alert(alert: Alert) -> Object:
 
 def _stats(stats: Stats) -> Object:
     return {"timestamp": timestamp(stats.time), "event_type": "stats", "stats": stats.model_dump(exclude={"time"})}
+
+
+def _notice(notice: Notice) -> Object:
+    return {"timestamp": timestamp(notice.time), "event_type": "engine", "engine": {"message": notice.message}}
 
 
 def _line(fields: Object) -> str:

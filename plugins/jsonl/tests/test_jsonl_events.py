@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iplog_core import RECORD_DTYPE, Alert, Evidence, Kind, RecordKind, Records, Stats
+from iplog_core import RECORD_DTYPE, Alert, Evidence, Kind, Malformed, Notice, RecordKind, Records, Stats
 from iplog_core.addresses import halves
 from iplog_core.batch import Outcome
+from iplog_core.events import InterfaceStats
 
 SECOND = 1_000_000_000
 START = 1_780_000_019_000_123_000
@@ -21,6 +22,7 @@ FLOW = TCP | {
     "record": RecordKind.FLOW, "end": START + 3 * SECOND, "clock": START + 13 * SECOND, "packets": 9, "reply_packets": 7,
     "reply_bytes": 4400, "outcome": Outcome.HALF_OPEN,
 }  # fmt: skip
+MALFORMED = {"record": RecordKind.MALFORMED, "version": 4, "proto": 6, "bytes": 40, "malformed": Malformed.BAD_TCP_HEADER}
 ALERT = {
     "id": "5e0c", "plugin": "tcp_scan", "kind": "port_scan", "state": "start", "severity": "high", "signature": "TCP: port scan",
     "time": START, "first_seen": START - SECOND, "last_seen": START, "packets": 5, "bytes": 220,
@@ -63,9 +65,22 @@ def test_the_end_of_a_flow_has_the_members_of_eve(written, record):
     ]
 
 
-def test_flows_and_traffic_in_one_run_keep_their_order(objects, record):
-    rows = np.concatenate([record(**fields).rows for fields in (TCP, FLOW, UDP)])
-    assert [event["event_type"] for event in objects(Records(rows, []))] == ["traffic", "flow", "traffic"]
+def test_a_malformed_packet_is_an_anomaly_of_eve(written, record):
+    assert written(record(**MALFORMED)) == [
+        '{"timestamp":"2026-05-28T20:26:59.000123+00:00","event_type":"anomaly","in_iface":"eth0","src_ip":"198.18.0.66","dest_ip":"198.18.1.1",'
+        '"proto":"TCP","anomaly":{"type":"decode","event":"bad_tcp_header"}}'
+    ]
+
+
+def test_a_malformed_packet_without_addresses_names_none(objects, record):
+    unread = MALFORMED | {"version": 0, "proto": 0, "malformed": Malformed.BAD_IP_HEADER, "src": "::", "dst": "::"}
+    (anomaly,) = objects(record(**unread), community_id=True)
+    assert list(anomaly) == ["timestamp", "event_type", "in_iface", "anomaly"]
+
+
+def test_records_of_all_kinds_in_one_run_keep_their_order(objects, record):
+    rows = np.concatenate([record(**fields).rows for fields in (TCP, FLOW, MALFORMED, UDP)])
+    assert [event["event_type"] for event in objects(Records(rows, []))] == ["traffic", "flow", "anomaly", "traffic"]
 
 
 @pytest.mark.parametrize(("kind", "number", "proto"), [(Kind.SCTP, 132, "SCTP"), (Kind.ARP, 0, "ARP"), (Kind.OTHER, 47, "GRE"), (Kind.OTHER, 253, "253")])
@@ -146,6 +161,17 @@ def test_statistics_have_every_counter(written):
     assert json.loads(line)["stats"] == Stats(packets=1200000, malformed={"truncated": 2}).model_dump(exclude={"time"})
 
 
+def test_statistics_have_what_the_capture_of_each_interface_counts(objects):
+    (event,) = objects(Stats(interfaces={"eth0": InterfaceStats(packets=7, kernel_drops=4, ring=65536, rate=3.5)}))
+    assert event["stats"]["interfaces"] == {"eth0": {"packets": 7, "kernel_drops": 4, "interface_drops": 0, "ring": 65536, "rate": 3.5}}
+
+
+def test_what_iplog_says_of_itself_is_an_event_of_the_engine(written):
+    assert written(Notice(time=START, message="iplog started.")) == [
+        '{"timestamp":"2026-05-28T20:26:59.000123+00:00","event_type":"engine","engine":{"message":"iplog started."}}'
+    ]
+
+
 def nulls(value):
     """Return the names of members that are null, at any depth."""
     if isinstance(value, dict):
@@ -157,6 +183,7 @@ def nulls(value):
 def test_records_of_any_values_read_back_one_a_line(objects, contents, with_community_id):
     rows = np.frombuffer(b"".join(contents), RECORD_DTYPE).copy()
     rows["record"] %= len(RecordKind)
+    rows["version"] |= 4
     rows["kind"] %= len(Kind)
     events = objects(Records(rows, ['a"\n\x1b']), community_id=with_community_id)
     assert len(events) == len(rows)
@@ -167,7 +194,8 @@ def test_records_of_any_values_read_back_one_a_line(objects, contents, with_comm
         if row["kind"] in (Kind.ICMP, Kind.ICMP6):
             assert (event["icmp_type"], event["icmp_code"]) == (row["icmp_type"], row["icmp_code"])
         details = event[event["event_type"]]
-        assert details["bytes_toserver" if row["record"] == RecordKind.FLOW else "bytes"] == row["bytes"]
+        if row["record"] != RecordKind.MALFORMED:
+            assert details["bytes_toserver" if row["record"] == RecordKind.FLOW else "bytes"] == row["bytes"]
         assert event.get("in_iface", 'a"\n\x1b') == 'a"\n\x1b'
         assert nulls(event) == []
 

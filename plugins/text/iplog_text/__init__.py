@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from iplog_core import Alert, Event, RecordKind, Records, Sink, SinkContext, SinkSettings, Stats, hookimpl
-from iplog_core.sink import close_output, open_output
+from iplog_core import Alert, Event, IplogError, Sink, SinkContext, SinkSettings, hookimpl
+from iplog_core.lines import Lines
+from iplog_core.sink import close_output, hand_over_output, open_output, reopen_output
 from iplog_core.timestamps import timestamps
-from iplog_text.alerts import AlertLines
-from iplog_text.hosts import Hosts
-from iplog_text.lines import TrafficLines
 from iplog_text.prefixes import watch_prefixes
 from iplog_text.repeats import Repeats
-from iplog_text.statistics import statistics_line
 
 iplog_api = 1
 
 _COLOURS = {"high": "\x1b[1;31m", "medium": "\x1b[31m", "low": "\x1b[33m", "info": "\x1b[36m"}
 _PLAIN = "\x1b[0m"
+_MINUTE = 60.0
 
 
 class Settings(SinkSettings):
     """The `[plugins.text]` table."""
 
     path: str | None = Field(None, description="File to add lines to; default, or '-': standard output.")
-    log_dest: bool | None = Field(None, description="Name the destination of each packet; default: over captures and in promiscuous mode.")
-    resolve: bool = Field(False, description="Write the names of hosts, as the resolver of this machine knows them.")
-    log_ip: bool = Field(False, description="Write the address of a host behind its name.")
 
 
 class Text(Sink[Settings]):
@@ -42,39 +37,75 @@ class Text(Sink[Settings]):
 
     def __init__(self, settings: Settings, context: SinkContext) -> None:
         super().__init__(settings, context)
-        log_dest = context.log_dest if settings.log_dest is None else settings.log_dest
-        hosts = Hosts(resolve=settings.resolve, log_ip=settings.log_ip)
-        self._traffic = TrafficLines(hosts, log_dest)
-        self._alerts = AlertLines(hosts, log_dest)
+        self._lines = Lines(context)
         self._prefixes = timestamps if context.mode == "read" else watch_prefixes(context.hostname, context.pid)
         self._repeats = Repeats()
         self._path = None if context.standard_output or settings.path == "-" else settings.path
         self._terminal = context.terminal if self._path is None else None
         self._output: BinaryIO | None = None
+        self._lock = threading.Lock()
+        self._reminder: threading.Timer | None = None
 
     def open(self) -> None:
         if self._terminal is None:
             self._output = open_output(self._path)
 
+    def expect(self, events: Sequence[Event]) -> None:
+        self._lines.expect(events)
+
     def write(self, events: Sequence[Event]) -> None:
-        lines: list[str] = []
-        for event in events:
-            if isinstance(event, Records):
-                rows = event.rows[event.rows["record"] != RecordKind.FLOW]
-                lines += self._collapse(rows["time"], self._traffic.lines(rows))
-            elif isinstance(event, Alert) and (line := self._alerts.line(event)):
-                lines += self._collapse(np.array([event.time]), [self._paint(line, event)])
-            elif isinstance(event, Stats):
-                lines += self._collapse(np.array([event.time]), [statistics_line(event)])
-        self._put(lines)
+        self._lines.prepare(events, self.queued)
+        written: list[str] = []
+        with self._lock:
+            for event in events:
+                times, lines = self._lines.of(event)
+                if isinstance(event, Alert):
+                    lines = [self._paint(line, event) for line in lines]
+                written += self._repeats.collapse(times.tolist(), self._prefixes(times), lines)
+            self._remind()
+            self._put(written)
+
+    def hand_over(self, uid: int, gid: int) -> None:
+        hand_over_output(self._output, uid, gid)
+
+    def reopen(self) -> None:
+        """Go on in the file that has the name now. What repeats a line of the file before is told there."""
+        if self._path is None or self._output is None:
+            return
+        with self._lock:
+            try:
+                self._put(self._repeats.rest())
+            finally:
+                self._open_anew(self._path, self._output)
 
     def close(self) -> None:
-        self._put(self._repeats.rest())
-        if self._output is not None:
-            close_output(self._output)
+        with self._lock:
+            rest = self._repeats.rest()
+            self._remind()
+            self._put(rest)
+            if self._output is not None:
+                close_output(self._output)
 
-    def _collapse(self, times: NDArray[Any], lines: list[str]) -> list[str]:
-        return self._repeats.collapse(times.tolist(), self._prefixes(times), lines)
+    def _open_anew(self, path: str, output: BinaryIO) -> None:
+        try:
+            self._output = reopen_output(output, path)
+        except IplogError as error:
+            self.context.note(f"text: {error} The lines go on into the file that was open.")
+
+    def _remind(self) -> None:
+        """See to it that repeats are told after a minute: while watching, no other line may come for long, nor packet time go on."""
+        if self._reminder and not self._repeats.held:
+            self._reminder.cancel()
+            self._reminder = None
+        elif self._repeats.held and not self._reminder and self.context.mode == "watch":
+            self._reminder = threading.Timer(_MINUTE, self._tell_repeats)
+            self._reminder.daemon = True
+            self._reminder.start()
+
+    def _tell_repeats(self) -> None:
+        with self._lock, suppress(OSError):  # the next line meets the same fault, and is counted
+            self._reminder = None
+            self._put(self._repeats.rest())
 
     def _paint(self, line: str, alert: Alert) -> str:
         if self._terminal is None or not self._terminal.colour:

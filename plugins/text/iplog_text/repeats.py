@@ -39,9 +39,14 @@ class Repeats:
         self._line, self._since, self._held = current, since, held
         return written
 
+    @property
+    def held(self) -> int:
+        """How often the last line came again without being told yet."""
+        return self._held
+
     def rest(self) -> list[str]:
-        """Return what is still to be told when nothing comes after."""
-        held, self._held = self._held, 0
+        """Return what is still to be told when nothing comes after; the next line is written in full."""
+        held, self._held, self._line = self._held, 0, ""
         return [_told(self._last_prefix, held)] if held else []
 
 

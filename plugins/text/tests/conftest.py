@@ -49,12 +49,15 @@ def alert():
 
 @pytest.fixture(scope="session")
 def written():
-    """A function that gives events to the sink, one list for each call of `write`, and returns the bytes that it wrote to its file."""
+    """A function that gives events to the sink, one list for each call of `write`, and returns the bytes that it wrote to its file.
 
-    def write(*calls, context=None, **settings):
+    Further arguments are fields of the sink's context.
+    """
+
+    def write(*calls, **context):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "iplog.log")
-            sink = Text(Settings(path=str(path), **settings), context or SinkContext())
+            sink = Text(Settings(path=str(path)), SinkContext(**context))
             sink.open()
             for events in calls:
                 sink.write([Records(event, ["eth0"]) if isinstance(event, np.ndarray) else event for event in events])
@@ -68,7 +71,7 @@ def written():
 def lines(written):
     """A function that returns the lines of some events, without their prefixes."""
 
-    def without_prefix(*events, **settings):
-        return [line.split(" ", 1)[1] for line in written(events, **settings).decode().splitlines()]
+    def without_prefix(*events, **context):
+        return [line.split(" ", 1)[1] for line in written(events, **context).decode().splitlines()]
 
     return without_prefix

@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iplog_core import RECORD_DTYPE, IplogError, Kind, RecordKind, Records, SinkContext, Stats
+from iplog_core import RECORD_DTYPE, IplogError, Kind, Notice, RecordKind, Records, SinkContext, Stats
+from iplog_core.events import InterfaceStats
+from iplog_core.outlet import Outlet
 from iplog_core.terminal import Terminal
 from iplog_text import Settings, Text
 
 ECHO = {"record": RecordKind.ICMP, "kind": Kind.ICMP, "icmp_type": 8, "payload": 64}
+START = 1_780_000_019_000_000_000  # 2026-05-28T20:26:59Z
 LINE = "ICMP: echo from 198.18.0.66 to 198.18.1.1 (64 bytes)"
 
 
@@ -31,8 +34,7 @@ def test_a_line_of_a_watched_interface_begins_like_one_of_the_system_log(written
     monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
     time.tzset()
     try:
-        watch = SinkContext(mode="watch", hostname="matrix", pid=19624)
-        text = written([record(**ECHO), record(**ECHO, at=5 * 86400)], context=watch).decode()
+        text = written([record(**ECHO), record(**ECHO, at=5 * 86400)], mode="watch", hostname="matrix", pid=19624).decode()
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -47,6 +49,11 @@ def test_a_line_of_a_watched_interface_begins_like_one_of_the_system_log(written
             {"queue_drops": 2, "malformed": {"truncated": 1, "bad_link": 4}},
             b"statistics: 7 packets (420 bytes), 3 flows, 1 alerts, 2 dropped by queues, 5 malformed",
         ),
+        (
+            {"kernel_drops": 4, "interfaces": {"eth0": InterfaceStats(packets=7, kernel_drops=4, ring=65536, rate=3.6), "eth1": InterfaceStats(ring=65536)}},
+            b"statistics: 7 packets (420 bytes), 3 flows, 1 alerts, 4 dropped by the kernel; "
+            b"eth0: 7 packets (4/s), 4 dropped by the kernel, a ring of 65536 bytes; eth1: 0 packets (0/s), a ring of 65536 bytes",
+        ),
     ],
 )
 def test_statistics_are_one_line_that_leaves_out_what_did_not_happen(written, counted, line):
@@ -54,12 +61,9 @@ def test_statistics_are_one_line_that_leaves_out_what_did_not_happen(written, co
     assert text == b"1970-01-01T00:00:00.000000+00:00 " + line + b"\n"
 
 
-def test_the_mode_of_the_run_decides_on_destinations_where_the_settings_do_not(lines, record):
-    promiscuous = SinkContext(mode="read", log_dest=True)
-    plain = SinkContext(mode="read", log_dest=False)
-    echo = record(**ECHO)
-    assert [" to " in lines(echo, context=context)[0] for context in (promiscuous, plain)] == [True, False]
-    assert [" to " in lines(echo, context=plain, log_dest=log_dest)[0] for log_dest in (True, False)] == [True, False]
+def test_what_iplog_says_of_itself_is_one_printable_line(written):
+    notice = Notice(time=START, message="eth0: the interface\nwent down.")
+    assert written([notice]) == b"2026-05-28T20:26:59.000000+00:00 eth0: the interface\\nwent down.\n"
 
 
 def repeated(lines, record, *times):
@@ -114,7 +118,7 @@ def test_the_output_is_the_same_however_the_events_are_cut(written, record, aler
 def test_a_record_of_any_values_is_one_printable_line(written, content, kind, mode):
     row = np.frombuffer(content, RECORD_DTYPE).copy()
     row["record"] = kind
-    text = written([row], context=SinkContext(mode=mode, hostname="\x1b]0;", pid=1)).decode()
+    text = written([row], mode=mode, hostname="\x1b]0;", pid=1).decode()
     assert text.endswith("\n")
     assert text[:-1].isprintable()
 
@@ -127,6 +131,94 @@ def test_a_file_is_added_to(tmp_path, record):
         sink.write([Records(record(**ECHO), [])])
         sink.close()
     assert path.read_text().count(LINE) == 2
+
+
+def test_a_file_that_is_renamed_again_and_again_under_traffic_loses_no_line_and_tears_none(tmp_path, record):
+    path = tmp_path / "iplog.log"
+    told: list[str] = []
+    outlet = Outlet(Text(Settings(path=str(path)), SinkContext()), 1000, "block", told.append, told.append)
+    outlet.start()
+    sources = [f"10.0.{number >> 8}.{number & 255}" for number in range(1000)]
+    for number, source in enumerate(sources):
+        outlet.put([Records(record(**ECHO, src=source), [])])
+        if number % 100 == 50:
+            path.rename(tmp_path / f"iplog.log.{number}")
+            outlet.reopen()
+            wait_for(path)
+    outlet.stop()
+    lines = [line.partition(" ")[2] for file in tmp_path.iterdir() for line in file.read_text().splitlines()]
+    assert sorted(lines) == sorted(LINE.replace("198.18.0.66", source) for source in sources)
+    assert told == []
+
+
+def wait_for(path):
+    end = time.monotonic() + 20
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def test_lines_go_on_into_the_file_that_was_open_where_no_other_can_be(tmp_path, record):
+    path = tmp_path / "iplog.log"
+    notes: list[str] = []
+    sink = Text(Settings(path=str(path)), SinkContext(note=notes.append))
+    sink.open()
+    path.rename(tmp_path / "before")
+    path.mkdir()
+    sink.reopen()
+    sink.write([Records(record(**ECHO), [])])
+    sink.close()
+    assert (tmp_path / "before").read_text().endswith(f"{LINE}\n")
+    assert notes == [f"text: {path}: Is a directory; a sink needs a file that it may write to. The lines go on into the file that was open."]
+
+
+def test_a_full_disk_does_not_keep_the_file_from_being_opened_anew(tmp_path, record):
+    path = tmp_path / "iplog.log"
+    path.symlink_to("/dev/full")
+    sink = Text(Settings(path=str(path)), SinkContext())
+    sink.open()
+    with pytest.raises(OSError, match="No space"):
+        sink.write([Records(record(**ECHO), [])])
+    path.unlink()
+    sink.reopen()
+    sink.write([Records(record(**ECHO), [])])
+    sink.close()
+    assert path.read_text().endswith(f"{LINE}\n")
+
+
+def test_repeats_of_a_line_are_told_in_its_file_and_the_next_file_begins_with_a_line_in_full(tmp_path, record):
+    path = tmp_path / "iplog.log"
+    sink = Text(Settings(path=str(path)), SinkContext())
+    sink.open()
+    sink.write([Records(record(**ECHO), []), Records(record(**ECHO), [])])
+    path.rename(tmp_path / "before")
+    sink.reopen()
+    sink.write([Records(record(**ECHO), [])])
+    sink.close()
+    files = [(tmp_path / name).read_text().splitlines() for name in ("before", "iplog.log")]
+    assert [[line.partition(" ")[2] for line in lines] for lines in files] == [[LINE, "last message repeated 1 times"], [LINE]]
+
+
+def test_while_watching_repeats_are_told_after_a_minute_though_nothing_else_comes(tmp_path, record, monkeypatch):
+    monkeypatch.setattr("iplog_text._MINUTE", 0.05)
+    path = tmp_path / "iplog.log"
+    sink = Text(Settings(path=str(path)), SinkContext(mode="watch"))
+    sink.open()
+    sink.write([Records(record(**ECHO), []), Records(record(**ECHO), [])])
+    end = time.monotonic() + 20
+    while "repeated" not in path.read_text() and time.monotonic() < end:
+        time.sleep(0.01)
+    told = path.read_text()
+    sink.close()
+    assert told.endswith("last message repeated 1 times\n")
+
+
+def test_standard_output_is_not_opened_anew(capsysbinary, record):
+    sink = Text(Settings(), SinkContext())
+    sink.open()
+    sink.reopen()
+    sink.write([Records(record(**ECHO), [])])
+    sink.close()
+    assert capsysbinary.readouterr().out.endswith(f"{LINE}\n".encode())
 
 
 def test_a_file_that_cannot_be_written_is_told_in_one_line(tmp_path):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import repeat
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
+from iplog_core.addresses import addresses
 from iplog_core.batch import Kind
-from iplog_text.hosts import Hosts
+from iplog_core.lines.hosts import Hosts
 
 _COLUMNS = (
     "icmp_type", "icmp_code", "payload", "about_proto", "about_sport", "about_dport", "about_hi", "about_lo", "route_hi", "route_lo",
@@ -23,6 +25,17 @@ def icmp_lines(rows: NDArray[Any], hosts: Hosts, log_dest: bool) -> list[str]:
     columns = (rows[name].tolist() for name in _COLUMNS)
     messages = map(Message._make, zip(is_v6, hosts.column(rows, "src"), targets, *columns, strict=True))
     return [f"ICMP: {_FORMS.get((message.is_v6, message.type), _undefined)(message, hosts)}" for message in messages]
+
+
+def spoken_of(rows: NDArray[Any]) -> Iterator[str]:
+    """Return the addresses that the lines of ICMP messages name beside their ends: gateways, destinations of redirects, neighbours."""
+    is_v6 = rows["kind"] == Kind.ICMP6
+    redirects = rows[rows["icmp_type"] == np.where(is_v6, _REDIRECT_V6, _REDIRECT)]
+    neighbours = rows[is_v6 & np.isin(rows["icmp_type"], _NEIGHBOUR_V6)]
+    for chosen, side in ((redirects, "about"), (redirects, "route"), (neighbours, "about")):
+        hi, lo = chosen[f"{side}_hi"], chosen[f"{side}_lo"]
+        is_known = (hi != 0) | (lo != 0)
+        yield from addresses(hi[is_known], lo[is_known])
 
 
 class Message(NamedTuple):
@@ -128,13 +141,16 @@ _UNREACHABLE_V6 = {
     6: "net is prohibited",
     7: "source route failed",
 }
+_REDIRECT = 5
+_REDIRECT_V6 = 137
+_NEIGHBOUR_V6 = (135, 136)
 _REDIRECTED = {0: "network", 1: "host", 2: "network-tos", 3: "host-tos"}
 
 _FORMS: dict[tuple[bool, int], Form] = {
     (False, 0): _sized("echo reply"),
     (False, 3): _unreachable,
     (False, 4): _plain("source quench"),
-    (False, 5): _redirect,
+    (False, _REDIRECT): _redirect,
     (False, 8): _sized("echo"),
     (False, 9): _plain("router advertisement"),
     (False, 10): _plain("router solicitation"),
@@ -159,6 +175,6 @@ _FORMS: dict[tuple[bool, int], Form] = {
     (True, 134): _plain("router advertisement"),
     (True, 135): _neighbour("neighbour solicitation"),
     (True, 136): _neighbour("neighbour advertisement"),
-    (True, 137): _redirect,
+    (True, _REDIRECT_V6): _redirect,
     (True, 143): _plain("multicast listener report"),
 }

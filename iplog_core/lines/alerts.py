@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from iplog_core import Alert
+from iplog_core.events import Alert
+from iplog_core.lines.hosts import Hosts, printable
 from iplog_core.services import service
-from iplog_text.hosts import Hosts, printable
 
 _DESTINATION_PORTS = 10
 _SOURCE_PORTS = 5
@@ -29,6 +29,15 @@ class AlertLines:
         if alert.state == "end" and not alert.line:
             return printable(self._end(alert))
         return None
+
+    def mentioned(self, alert: Alert) -> Iterator[str]:
+        """Return the addresses in the line of an alert."""
+        if alert.state == "update" or (alert.state == "end" and alert.line):
+            return
+        blamed = [alert.src_ip] if alert.src_ip is not None else (alert.evidence.sources or [])[:_HOSTS]
+        yield from blamed
+        if self._log_dest or alert.line or not blamed:
+            yield from [alert.dest_ip] if alert.dest_ip is not None else (alert.evidence.dest_ips or [])[:_HOSTS]
 
     def _start(self, alert: Alert) -> str:
         line = f"{_name(alert)} detected{self._to(alert)}"
