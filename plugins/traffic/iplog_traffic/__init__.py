@@ -16,6 +16,7 @@ from iplog_core import (
     DetectorSettings,
     FlowRows,
     Kind,
+    Malformed,
     Mask,
     Outcome,
     PacketBatch,
@@ -37,6 +38,7 @@ class Settings(DetectorSettings):
     icmp: bool = Field(True, description="Log ICMP messages.")
     outcome: bool = Field(False, description="Wait until it is known how an attempt went, and tell it.")
     flows: bool = Field(False, description="Log the end of each flow, with its packets and bytes.")
+    malformed: bool = Field(False, description="Log packets whose headers are wrong or cut short.")
 
 
 class Traffic(Detector[Settings]):
@@ -54,6 +56,8 @@ class Traffic(Detector[Settings]):
         if self.settings.outcome:
             self.log(_flow_records(batch.decided, self._decided(batch.decided)))
         self.log(_packet_records(batch, self._logged(batch)))
+        if self.settings.malformed:
+            self.log(_malformed_records(batch))
         if self.settings.flows:
             self.log(_flow_records(batch.ended, self._asked(batch.ended), ended=True))
 
@@ -108,6 +112,20 @@ def _tell_icmp(batch: PacketBatch, rows: NDArray[np.int64], records: NDArray[Any
             records[f"about_{name}"][messages] = about[name]
         for name in ("route_hi", "route_lo"):
             records[name][messages] = about[name]
+
+
+def _malformed_records(batch: PacketBatch) -> NDArray[Any]:
+    """The packets that could not be decoded to the end, but for those that the capture itself cut short."""
+    cut_short = (batch.malformed == Malformed.TRUNCATED) & (batch.captured < batch.wire_length)
+    rows = np.flatnonzero((batch.malformed != Malformed.OK) & ~cut_short)
+    records = np.zeros(len(rows), RECORD_DTYPE)
+    for name in ("time", "clock", "index", "malformed", *_SHARED):
+        records[name] = getattr(batch, name)[rows]
+    records["bytes"] = np.where(batch.version, batch.length, batch.wire_length)[rows]
+    records["phase"] = Phase.PACKET
+    records["outcome"] = NO_OUTCOME
+    records["record"] = RecordKind.MALFORMED
+    return records
 
 
 def _flow_records(flows: FlowRows, chosen: Mask, *, ended: bool = False) -> NDArray[Any]:

@@ -1,8 +1,10 @@
 """What the traffic log is made of: a record for each flow that opens, and what is asked for besides."""
 
+from dataclasses import replace
+
 import pytest
 
-from iplog_core import NO_OUTCOME, Outcome, RecordKind
+from iplog_core import NO_OUTCOME, Malformed, Outcome, RecordKind
 from iplog_core.addresses import address
 from iplog_core.testing import (
     arp,
@@ -158,10 +160,58 @@ def test_with_flows_strays_have_no_end(run_detector):
     assert len(run_detector(Traffic, flows=True).records([tcp(flags="A"), tcp(dport=81, flags="SA")])) == 0
 
 
+def cut(frame, kept):
+    """The packet as its sender cut it: `kept` bytes behind Ethernet's header."""
+    return replace(frame, data=frame.data[: 14 + kept], wire_length=None)
+
+
+def faults(records):
+    return [Malformed(record["malformed"]).name.lower() for record in records]
+
+
+def test_malformed_packets_leave_no_record_unless_asked(run_detector):
+    assert len(run_detector(Traffic).records([cut(tcp(), 30), cut(udp(), 24)])) == 0
+
+
+@FAMILIES
+def test_a_malformed_packet_is_a_record_of_what_is_wrong_and_whose_it_was(run_detector, source, target):
+    header = 40 if ":" in source else 20
+    (record,) = run_detector(Traffic, malformed=True).records([cut(tcp(source, target, at=1.5), header + 10)])
+    assert (kinds([record]), faults([record]), ends(record), record["proto"]) == (["malformed"], ["truncated"], (source, target), 6)
+    assert (record["time"], record["bytes"], record["version"]) == (nanoseconds(1.5), header + 20, 6 if ":" in source else 4)
+
+
+def test_a_packet_without_a_readable_ip_header_is_a_record_without_addresses(run_detector):
+    (record,) = run_detector(Traffic, malformed=True).records([cut(tcp(), 12)])
+    assert (faults([record]), record["version"], record["bytes"]) == (["truncated"], 0, 26)
+
+
+def test_a_packet_that_the_capture_cut_short_is_not_malformed(run_detector):
+    assert len(run_detector(Traffic, malformed=True).records([replace(cut(tcp(), 30), wire_length=54)])) == 0
+
+
+def test_malformed_packets_stand_among_the_others_in_order(run_detector):
+    packets = [udp(dport=1, at=0), cut(udp(dport=2, at=1), 24), udp(dport=3, at=2)]
+    assert kinds(run_detector(Traffic, malformed=True).records(packets)) == [DATAGRAM, "malformed", DATAGRAM]
+
+
+@pytest.mark.parametrize(("rule", "left"), [("ignore tcp from 198.51.100.0/24", 0), ("ignore udp", 1), ("ignore tcp dport 80", 1)])
+def test_a_rule_hides_malformed_packets_as_far_as_they_could_be_read(run_detector, rule, left):
+    assert len(run_detector(Traffic, malformed=True).records([cut(tcp(dport=80), 30)], rules=[rule])) == left
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 256])
-@pytest.mark.parametrize("settings", [{}, {"outcome": True}, {"flows": True}, {"udp": "datagram", "outcome": True, "flows": True}])
+@pytest.mark.parametrize("settings", [{}, {"outcome": True}, {"flows": True}, {"udp": "datagram", "outcome": True, "flows": True, "malformed": True}])
 def test_the_records_do_not_depend_on_the_batches(run_detector, settings, batch_size):
-    packets = [[connection(dport=port, at=port / 10), refused(dport=port + 100, at=port / 9), udp_exchange(dport=port, at=port)] for port in range(1, 60)]
+    packets = [
+        [
+            connection(dport=port, at=port / 10),
+            cut(tcp(dport=port, at=port / 10 + 0.01), 30),
+            refused(dport=port + 100, at=port / 9),
+            udp_exchange(dport=port, at=port),
+        ]
+        for port in range(1, 60)
+    ]
     run = run_detector(Traffic, **settings)
     assert run.records(packets, batch_size).tolist() == run.records(packets, 8192).tolist()
 
