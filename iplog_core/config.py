@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from iplog_core.classic.translation import Translation, nothing_to_log
 from iplog_core.errors import ConfigError, did_you_mean
-from iplog_core.origin import COMMAND_LINE, ENVIRONMENT, PREFIX, Origins
+from iplog_core.layers import Layers, merged
+from iplog_core.origin import COMMAND_LINE, ENVIRONMENT, PREFIX, Origins, Place
 from iplog_core.settings import Settings
-from iplog_core.toml import dump_key, parse_value, read_document
+from iplog_core.toml import dump_key, is_text, parse_value, read_document
 from iplog_core.validation import Faults, validate
 
-DEFAULT_FILE = Path("/etc/iplog/iplog.toml")
+T = TypeVar("T")
+
+CLASSIC_FILE = Path("/etc/iplog.conf")
+DEFAULT_FILES = (Path("/etc/iplog/iplog.toml"), CLASSIC_FILE)
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
-_LISTS = ("enable", "disable", "interfaces", "rules", "plugin_paths")
+_LISTS = ("enable", "disable", "interfaces", "promisc", "rules", "mute", "plugin_paths")
 
 
 @dataclass(frozen=True)
 class Config:
     """The settings in force and where each came from.
 
-    `enable` and `disable` are the names that the command line adds and takes away, `rules` the number of rules at the end of `settings.rules` that
-    it adds. `faults` has a line for each thing that is wrong; its setting then has its default, so that whatever else is wrong can be told too.
+    `enable` and `disable` are the names that the command line adds and takes away, `rules` the place of each of `settings.rules`. `faults` has a line for
+    each thing that is wrong; its setting then has its default, so that whatever else is wrong can be told too.
+
+    Of a classic configuration, `skipped` has a line for each bad line of the file, which is left out and keeps nothing else from running (those of rules
+    whose hosts cannot be looked up come when the rules are compiled), and `notes` one for each plugin that it asks for and that is not installed.
     """
 
     settings: Settings
@@ -34,13 +42,19 @@ class Config:
     file: Path | None
     enable: tuple[str, ...]
     disable: tuple[str, ...]
-    rules: int
+    rules: tuple[Place, ...]
     faults: tuple[str, ...]
+    skipped: list[str]
+    notes: tuple[str, ...]
 
     @property
     def folder(self) -> Path:
         """What file names in the configuration file are relative to."""
         return self.file.parent if self.file else Path()
+
+    def may_skip(self, place: Place) -> bool:
+        """Tell whether what is wrong there is skipped: it stands in a classic file."""
+        return self.file is not None and _is_classic(self.file) and place.source == str(self.file)
 
 
 def load(
@@ -49,47 +63,54 @@ def load(
     enable: Iterable[str] = (),
     disable: Iterable[str] = (),
     assignments: Iterable[str] = (),
+    classic: Sequence[tuple[str, str]] = (),
     rules: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
-    default_file: Path | None = DEFAULT_FILE,
+    default_files: Iterable[Path] = DEFAULT_FILES,
 ) -> Config:
     """Merge and validate the configuration.
 
-    `file` is that of `--config`; without one `default_file` is read where it exists. `assignments` are the KEY=VALUE of `--set`, `rules` those of `--rule`.
-    Raise ConfigError where the file cannot be read or is no TOML: nothing else can be told then. Any other fault is in `Config.faults`.
+    `file` is that of `--config`; without one the first of `default_files` that exists is read. `assignments` are the KEY=VALUE of `--set`, `classic` the
+    options of the classic program with their values, `rules` those of `--rule`. Raise ConfigError where the file cannot be read or is no TOML: nothing
+    else can be told then. Any other fault is in `Config.faults`.
     """
-    path = _find(file, default_file)
+    path = _find(file, default_files)
     faults: list[str] = []
-    layers = [
-        (str(path), _read(path) if path else {}),
-        (ENVIRONMENT, _from_environment(os.environ if environ is None else environ, faults)),
-        (COMMAND_LINE, _from_assignments(assignments, faults)),
-    ]
-    origin = Origins()
-    table: dict[str, Any] = {}
-    for name, layer in layers:
-        origin.add(layer, name)
-        table = _merged(table, layer)
-    settings = _validated(table, origin, path, faults)
+    layers = Layers()
+    translation = Translation(layers)
+    if path is not None and _is_classic(path):
+        translation.add_file(_read(path, Path.read_bytes), str(path))
+    elif path is not None:
+        layers.add(_read(path, read_document), str(path))
+    layers.add(_from_environment(os.environ if environ is None else environ, faults), ENVIRONMENT)
+    layers.add(_from_assignments(assignments, faults), COMMAND_LINE)
+    translation.add_options(classic)
+    faults += translation.faults
+    settings = _validated(layers.table, layers.origin, path, faults)
+    places = layers.rules if len(settings.rules) == len(layers.rules) else []  # not where the array has a fault
+    settings = settings.model_copy(update={"rules": [*settings.rules, *rules]})
+    places = [*places, *(Place(COMMAND_LINE, "--rule") for _ in rules)]
+    if (classic or (path is not None and _is_classic(path))) and (fault := nothing_to_log(settings.rules, places)):
+        faults.append(fault)
     return Config(
-        settings=settings.model_copy(update={"rules": [*settings.rules, *rules]}),
-        origin=origin,
+        settings=settings,
+        origin=layers.origin,
         file=path,
         enable=_names(enable),
         disable=_names(disable),
-        rules=len(rules),
+        rules=tuple(places),
         faults=tuple(faults),
+        skipped=translation.skipped,
+        notes=tuple(translation.notes),
     )
 
 
-def _find(file: str | None, default: Path | None) -> Path | None:
+def _find(file: str | None, defaults: Iterable[Path]) -> Path | None:
     if file is None:
-        return default if default and _may_exist(default) else None
+        return next(filter(_may_exist, defaults), None)
     path = Path(file)
-    if path.suffix == ".conf":
-        raise ConfigError(f"{file}: the classic iplog.conf is not read by this version; write an iplog.toml (iplog config init shows one).")
-    if path.suffix != ".toml":
-        raise ConfigError(f"{file}: not the name of a configuration file; expected one that ends in .toml.")
+    if path.suffix not in (".toml", CLASSIC_FILE.suffix):
+        raise ConfigError(f"{file}: not the name of a configuration file; expected one that ends in .toml, or in .conf for the classic form.")
     return path
 
 
@@ -101,11 +122,16 @@ def _may_exist(path: Path) -> bool:
         return True
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _is_classic(path: Path) -> bool:
+    return path.suffix == CLASSIC_FILE.suffix
+
+
+def _read(path: Path, read: Callable[[Path], T]) -> T:
     try:
-        return read_document(path)
+        return read(path)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; iplog config init writes one to standard output.") from None
+        remedy = "" if _is_classic(path) else "; iplog config init writes one to standard output"
+        raise ConfigError(f"{path}: no such file{remedy}.") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: a folder; expected a configuration file.") from None
     except OSError as error:
@@ -120,12 +146,12 @@ def _from_environment(environ: Mapping[str, str], faults: list[str]) -> dict[str
         if not name.startswith(PREFIX):
             continue
         keys = name.removeprefix(PREFIX).lower().split("__")
-        if not all(keys) or not _is_text(name):
+        if not all(keys) or not is_text(name):
             faults.append(f"{name}: no setting's name; expected one such as IPLOG__ENABLE or IPLOG__PLUGINS__TCP_SCAN__PORTS.")
-        elif not _is_text(environ[name]):
+        elif not is_text(environ[name]):
             faults.append(f"{name}: not UTF-8 text.")
         else:
-            table = _merged(table, _nested(keys, environ[name]))
+            table = merged(table, _nested(keys, environ[name]))
     return table
 
 
@@ -134,10 +160,10 @@ def _from_assignments(assignments: Iterable[str], faults: list[str]) -> dict[str
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         key = key.strip()
-        if not equals or not _KEY.fullmatch(key) or not _is_text(value):
+        if not equals or not _KEY.fullmatch(key) or not is_text(value):
             faults.append(f"--set {key}: no assignment; expected KEY=VALUE, such as plugins.tcp_scan.ports=20.")
         else:
-            table = _merged(table, _nested(key.split("."), value))
+            table = merged(table, _nested(key.split("."), value))
     return table
 
 
@@ -149,14 +175,6 @@ def _nested(keys: list[str], text: str) -> dict[str, Any]:
         value = {key: value}
     table: dict[str, Any] = value
     return table
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        older = merged.get(key)
-        merged[key] = _merged(older, value) if isinstance(older, dict) and isinstance(value, dict) else value
-    return merged
 
 
 def _validated(table: dict[str, Any], origin: Origins, path: Path | None, faults: list[str]) -> Settings:
@@ -178,7 +196,7 @@ def _stray_table(key: str, origin: Origins) -> str:
         variable = origin.spelled((name,), like=(key,))
         return variable if variable != name else f"[{name}]"
 
-    near = did_you_mean(key, ("flows", "plugins"), spelled) or f" A plugin's settings stand in [plugins.{dump_key(key)}]."
+    near = did_you_mean(key, ("flows", "capture", "names", "plugins"), spelled) or f" A plugin's settings stand in [plugins.{dump_key(key)}]."
     subject = origin.subject((key,)).removesuffix(f", {key}")
     return f"{subject}: no such table.{near}" if origin.of((key,)) in (ENVIRONMENT, COMMAND_LINE) else f"{subject}: [{key}]: no such table.{near}"
 
@@ -186,11 +204,3 @@ def _stray_table(key: str, origin: Origins) -> str:
 def _names(lists: Iterable[str]) -> tuple[str, ...]:
     """Split comma lists into names."""
     return tuple(name for text in lists for name in (part.strip() for part in text.split(",")) if name)
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
@@ -14,22 +15,46 @@ PREFIX = "IPLOG__"
 Key = tuple[str | int, ...]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where one setting or rule stands: `source` is a file's name, "environment" or "command line", `subject` how a message names the place in it,
+    such as `iplog.conf, line 12` or `--log-ip`."""
+
+    source: str
+    subject: str
+
+    @property
+    def origin(self) -> str:
+        """What `Origins` has for a setting of this place: a line where it is known."""
+        return self.source if self.source == COMMAND_LINE else self.subject
+
+
 class Origins(dict[str, str]):
-    """Dotted key of each setting that somebody set, and by what: "command line", "environment" or the name of the file."""
+    """Dotted key of each setting that somebody set, and by what: "command line", "environment", the name of a file or a line of it."""
 
     def __init__(self) -> None:
         super().__init__()
         self._empty: set[str] = set()
+        self._subjects: dict[str, str] = {}
 
     def add(self, table: dict[str, Any], origin: str) -> None:
         """Note that `table` was merged over what there was."""
         for key, value in _leaves(table):
             name = dotted(key)
             replaced = [] if value == {} else [old for old in self if old.startswith(f"{name}.") or name.startswith(f"{old}.")]
-            for old in replaced:
-                del self[old]
+            for old in (*replaced, name):
+                self.discard(old)
             self[name] = origin
             (self._empty.add if value == {} else self._empty.discard)(name)
+
+    def set_subject(self, key: Key, subject: str) -> None:
+        """Let messages about a setting name the place where it stands, instead of its file and key."""
+        self._subjects[dotted(key)] = subject
+
+    def discard(self, name: str) -> None:
+        """Forget a dotted key."""
+        self.pop(name, None)
+        self._subjects.pop(name, None)
 
     def of(self, key: Key) -> str:
         """Return the origin of a setting: its own, else that of a value where a table should be, else of what stands in it."""
@@ -43,6 +68,8 @@ class Origins(dict[str, str]):
 
     def subject(self, key: Key, origin: str | None = None) -> str:
         """Name a setting as the subject of a message: `iplog.toml, rules[2]`, `iplog.toml: [flows] capacity`, `--set batch_size`."""
+        if origin is None and (subject := self._subjects.get(dotted(tuple(takewhile(lambda part: isinstance(part, str), key))))):
+            return subject
         origin = origin or self.of(key)
         if origin == ENVIRONMENT:
             return PREFIX + dotted(key).upper().replace(".", "__")

@@ -62,3 +62,8 @@ def _syntax_error(message: str, text: str) -> str:
     place = re.match(r"line (\d+), column (\d+)", where)
     line, column = place.groups() if place else (text.count("\n") + 1, len(text) - text.rfind("\n"))
     return f", line {line}, column {column}: {what[:1].lower()}{what[1:]}."
+
+
+def is_text(text: str) -> bool:
+    """Tell whether TOML can hold a text: bytes that were not UTF-8 cannot be in it, nor NUL."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

@@ -47,7 +47,7 @@ def write_output(capture: Path, batch_size: int, folder: Path) -> dict[str, byte
 @cache
 def plugins() -> Host:
     """The plugins that run where nothing is configured."""
-    host = Host.load(load(environ={}, default_file=None))
+    host = Host.load(load(environ={}, default_files=()))
     assert not host.faults, host.faults
     return host
 

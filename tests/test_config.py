@@ -30,7 +30,7 @@ def loaded(text: str = "", file: Path | None = None, environ: dict[str, str] | N
     """Load a configuration of which nothing comes from this machine."""
     if file is not None:
         file.write_text(text)
-    return load(str(file) if file else None, environ=environ or {}, assignments=assignments, default_file=None)
+    return load(str(file) if file else None, environ=environ or {}, assignments=assignments, default_files=())
 
 
 def fault(text: str, file: Path) -> str:
@@ -88,11 +88,20 @@ def test_rules_of_the_command_line_come_behind_those_of_the_file(file):
 
 def test_the_default_file_is_read_where_it_exists(file):
     file.write_text("batch_size = 7")
-    assert load(environ={}, default_file=file).settings.batch_size == 7
+    assert load(environ={}, default_files=[file]).settings.batch_size == 7
 
 
 def test_the_default_file_need_not_exist(file):
-    assert load(environ={}, default_file=file).file is None
+    assert load(environ={}, default_files=[file]).file is None
+
+
+def test_of_two_default_files_the_first_that_exists_is_read(file, tmp_path):
+    classic = tmp_path / "iplog.conf"
+    classic.write_text("set log_ip")
+    before = load(environ={}, default_files=[file, classic])
+    file.write_text("")
+    after = load(environ={}, default_files=[file, classic])
+    assert (before.file, after.file) == (classic, file)
 
 
 def test_each_setting_knows_where_it_comes_from(file):
@@ -161,7 +170,7 @@ def test_a_value_that_is_written_as_toml_reads_as_the_same(value):
 
 @given(st.lists(st.text(), max_size=3), st.dictionaries(st.text(max_size=12).map("IPLOG__{}".format), st.text(), max_size=3))
 def test_whatever_is_assigned_gives_settings_or_says_what_is_wrong(assignments, environ):
-    config = load(assignments=assignments, environ=environ, default_file=None)
+    config = load(assignments=assignments, environ=environ, default_files=())
     assert isinstance(config.settings, Settings)
     with redirect_stderr(StringIO()) as told:
         tell(config.faults)
@@ -174,7 +183,7 @@ VALUES = st.sampled_from(["1", "-1", "1e400", "nan", "[]", "[[1]]", "{}", "{a=1}
 
 @given(st.lists(st.tuples(KEYS, VALUES).map("=".join), max_size=4))
 def test_whatever_a_setting_is_set_to_it_is_valid_or_a_fault(assignments):
-    config = load(assignments=assignments, environ={}, default_file=None)
+    config = load(assignments=assignments, environ={}, default_files=())
     assert config.faults or Settings.model_validate(config.settings.model_dump()) == config.settings
 
 
@@ -191,7 +200,7 @@ def test_any_file_is_a_configuration_or_one_clear_fault(tmp_path_factory, conten
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("enbale = []", "iplog.toml, enbale: no such setting. Did you mean enable? There are: batch_size, "),
+        ("enbale = []", "iplog.toml, enbale: no such setting. Did you mean enable? There are: alerts_only, "),
         ("batch_size = 'many'", 'iplog.toml, batch_size: expected a whole number, not "many".'),
         ("batch_size = '20'", 'iplog.toml, batch_size: expected a whole number, not "20".'),
         ("batch_size = true", "iplog.toml, batch_size: expected a whole number, not true."),
@@ -280,8 +289,8 @@ def test_a_file_that_is_no_toml_is_told_with_line_and_column(content, said, file
     ("name", "said"),
     [
         ("nope.toml", "nope.toml: no such file; iplog config init writes one to standard output."),
-        ("iplog.conf", "iplog.conf: the classic iplog.conf is not read by this version; write an iplog.toml (iplog config init shows one)."),
-        ("iplog.yaml", "iplog.yaml: not the name of a configuration file; expected one that ends in .toml."),
+        ("nope.conf", "nope.conf: no such file."),
+        ("iplog.yaml", "iplog.yaml: not the name of a configuration file; expected one that ends in .toml, or in .conf for the classic form."),
         ("folder.toml", "folder.toml: a folder; expected a configuration file."),
     ],
 )

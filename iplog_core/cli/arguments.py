@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Any, NoReturn
 
 from iplog_core import __version__
@@ -23,21 +24,36 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **options})
 
     def error(self, message: str) -> NoReturn:
-        if found := re.fullmatch(r"argument (\S+?)(?:/\S+)?: ignored explicit argument (.*)", message):
-            message = f"{found[1]}: expected true, yes, false, no or toggle, not {found[2]}"
+        if found := re.fullmatch(r"argument \S+: ignored explicit argument '(.).*'", message):  # of short options in one word
+            message = f"-{found[1]}: no such option of {self.prog}"
         elif message.startswith("argument "):
             message = message.removeprefix("argument ")
         else:
             message = f"{self.prog}: {message}"
         raise ConfigError(message if message.endswith(".") else f"{message}; see {self.prog} --help.")
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if faults := list(self._wrong_values(args or ())):
+            raise ConfigError(*faults)
+        return super().parse_known_args(args, namespace)
+
     def parse_all(self, arguments: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:
         """Parse; options may stand among the other arguments, where these have no `--` and no subcommands, which argparse cannot mix."""
         mixed = "--" not in arguments and not any(action.nargs == argparse.PARSER for action in self._actions)
         parsed, rest = (self.parse_known_intermixed_args if mixed else self.parse_known_args)(arguments, namespace)
         if rest:
-            raise ConfigError(*(self._not_expected(argument) for argument in rest))
+            unknown = [argument for argument in rest if argument.startswith("-")]  # what stands behind one may have been meant for it
+            raise ConfigError(*(self._not_expected(argument) for argument in unknown or rest))
         return parsed
+
+    def _wrong_values(self, arguments: Sequence[str]) -> Iterator[str]:
+        """What is wrong with values of options that are on or off; argparse would take `-d=no` for `-d -n -o`."""
+        known = self._option_string_actions
+        for argument in takewhile(lambda argument: argument != "--", arguments):
+            name, equals, value = argument.partition("=")
+            if equals and argument not in known and name in known and known[name].nargs == 0:
+                takes = "expected true, yes, false, no or toggle" if f"{name}=toggle" in known else "takes no value"
+                yield f"{name}: {takes}, not {value!r}; see {self.prog} --help."
 
     def _not_expected(self, argument: str) -> str:
         if not argument.startswith("-"):
@@ -66,7 +82,7 @@ def add_flag(parser: argparse._ActionsContainer, name: str, *, default: bool = F
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that stand before or after the name of any command."""
     common = parser.add_argument_group("common options")
-    common.add_argument("--config", metavar="FILE", help="read this configuration (.toml) instead of /etc/iplog/iplog.toml")
+    common.add_argument("--config", metavar="FILE", help="read this configuration: .toml, or .conf in the classic form")
     common.add_argument("--enable", metavar="A,B", action="append", default=[], help="run these plugins, too")
     common.add_argument("--disable", metavar="A,B", action="append", default=[], help="do not run these plugins")
     common.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="set a setting, such as plugins.tcp_scan.ports=20")

@@ -9,8 +9,9 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from iplog_core.errors import EXIT_OK, ConfigError, did_you_mean
+from iplog_core.errors import EXIT_OK, EXIT_PARTIAL, ConfigError, did_you_mean
 from iplog_core.origin import COMMAND_LINE, DEFAULT, Key
+from iplog_core.terminal import tell
 from iplog_core.toml import dump_key, dump_value
 
 if TYPE_CHECKING:
@@ -24,67 +25,82 @@ examples:
   iplog config check --config iplog.toml     all that is wrong, at once
   iplog config show --set plugins.tcp_scan.ports=20
   iplog config schema > iplog.schema.json    JSON Schema, for an editor
+  iplog config convert /etc/iplog.conf       a classic configuration as TOML
 """
 _WIDTH = 100
 _INTRODUCTION = """\
 # Configuration of iplog (https://toml.io). What is commented out has its default.
 # Environment variables such as IPLOG__PLUGINS__TCP_SCAN__PORTS=20 come before this file, the command line before both.
 """
+_TABLES = ("flows", "capture", "names")
 
 
 def add_command(add: Callable[..., argparse.ArgumentParser]) -> None:
     parser = add(
         "config",
-        usage="iplog config check|show|schema|init [OPTIONS]",
+        usage="iplog config check|show|schema|init|convert [OPTIONS]",
         description="check: tell all that is wrong with the configuration. show: the settings in force as TOML, and where each comes from.\n"
-        "schema: JSON Schema of the settings, plugins included. init: a commented file to begin with.",
+        "schema: JSON Schema of the settings, plugins included. init: a commented file to begin with.\n"
+        "convert [FILE]: what a classic iplog.conf says, as TOML; FILE is that of --config, else /etc/iplog.conf.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument("words", metavar="check|show|schema|init", nargs="*", help="what to do")
+    parser.add_argument("words", metavar="check|show|schema|init|convert", nargs="*", help="what to do")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    actions = {"check": _check, "show": _show, "schema": _schema, "init": _init}
-    words = options.words
-    if len(words) != 1 or words[0] not in actions:
-        near = did_you_mean(words[0], actions) if words else ""
-        subject = " ".join(["iplog config", *words])
+    actions = {"check": _check, "show": _show, "schema": _schema, "init": _init, "convert": _convert}
+    first, *rest = options.words or [""]
+    if first not in actions or (rest and first != "convert") or len(rest) > 1:
+        near = did_you_mean(first, actions) if first not in ("", *actions) else ""
+        subject = " ".join(["iplog config", *options.words])
         raise ConfigError(f"{subject}: expected one of {', '.join(actions)}.{near}")
-    sys.stdout.writelines(f"{line}\n" for line in actions[words[0]](options))
-    return EXIT_OK
+    left_out: list[str] = []
+    sys.stdout.writelines(f"{line}\n" for line in actions[first](options, left_out))
+    tell(left_out)
+    return EXIT_PARTIAL if left_out else EXIT_OK
 
 
-def _check(options: argparse.Namespace) -> Iterator[str]:
-    from iplog_core.cli.setup import prepare
-
-    host, _ = prepare(options)
+def _check(options: argparse.Namespace, left_out: list[str]) -> Iterator[str]:
+    host = _prepared(options, left_out)
     names = ", ".join(host.settings.enable or ())
-    yield f"{host.config.file or 'the defaults'}: all is right; enabled: {names or 'nothing'}."
+    right = "the rest is right" if left_out else "all is right"
+    yield f"{host.config.file or 'the defaults'}: {right}; enabled: {names or 'nothing'}."
 
 
-def _show(options: argparse.Namespace) -> Iterator[str]:
-    from iplog_core.cli.setup import prepare
-
-    host, _ = prepare(options)
+def _show(options: argparse.Namespace, left_out: list[str]) -> Iterator[str]:
+    host = _prepared(options, left_out)
     yield from _in_force(host, host.settings, ())
-    yield "\n[flows]"
-    yield from _in_force(host, host.settings.flows, ("flows",))
+    for table in _TABLES:
+        yield f"\n[{table}]"
+        yield from _in_force(host, getattr(host.settings, table), (table,))
     for name, settings in host.plugin_settings.items():
         yield f"\n[plugins.{dump_key(name)}]"
         yield from _in_force(host, settings, ("plugins", name))
 
 
+def _prepared(options: argparse.Namespace, left_out: list[str]) -> Host:
+    """Load all; what a classic file loses goes to `left_out`, what it asks for in vain is told."""
+    from iplog_core.cli.setup import prepare
+
+    host, _ = prepare(options)
+    tell(host.config.notes)
+    left_out += host.config.skipped
+    return host
+
+
 def _in_force(host: Host, model: BaseModel, prefix: Key) -> Iterator[str]:
     """Write the settings of a table, the tables in it apart, each with where it comes from. Pydantic masks secrets."""
     origin, config = host.config.origin, host.config
-    for name, value in model.model_dump(mode="json", exclude={"flows", "plugins"}).items():
+    for name, value in model.model_dump(mode="json", exclude={*_TABLES, "plugins"} if not prefix else None).items():
         key = (*prefix, name)
         told = origin.of(key)
         if key == ("disable",):
             value = sorted({*value, *config.disable} - set(config.enable))
-        if (key in (("enable",), ("disable",)) and (config.enable or config.disable)) or (key == ("rules",) and config.rules):
+        if key in (("enable",), ("disable",)) and (config.enable or config.disable):
             told = COMMAND_LINE if told == DEFAULT else f"{told}, {COMMAND_LINE}"
+        elif key == ("rules",) and config.rules:
+            told = ", ".join(dict.fromkeys(place.source for place in config.rules))
         yield f"# {dump_key(name)} is not set" if value is None else _assignment(name, value, f"  # {told}")
 
 
@@ -97,7 +113,26 @@ def _assignment(name: str, value: Any, comment: str = "", mark: str = "") -> str
     return f"{mark}{dump_key(name)} = [\n{items}{mark}]{comment}"
 
 
-def _schema(options: argparse.Namespace) -> Iterator[str]:
+def _convert(options: argparse.Namespace, left_out: list[str]) -> Iterator[str]:
+    from iplog_core.cli.convert import as_toml
+    from iplog_core.cli.setup import compiled_rules
+    from iplog_core.config import CLASSIC_FILE, load
+
+    _, *named = options.words
+    name = named[0] if named else options.config or str(CLASSIC_FILE)
+    if not name.endswith(CLASSIC_FILE.suffix):
+        raise ConfigError(f"{name}: not the name of a classic configuration; expected one that ends in {CLASSIC_FILE.suffix}.")
+    config = load(name, environ={})
+    faults = list(config.faults)
+    rules = [index for index, _ in compiled_rules(config, faults)]
+    if faults:
+        raise ConfigError(*faults)
+    tell(config.notes)
+    left_out += config.skipped
+    yield from as_toml(config, rules)
+
+
+def _schema(options: argparse.Namespace, left_out: list[str]) -> Iterator[str]:
     from pydantic.json_schema import models_json_schema
 
     from iplog_core.catalogue import catalogue
@@ -131,17 +166,18 @@ def _with_secret_tables(schema: Any) -> Any:
     return {key: _with_secret_tables(part) for key, part in schema.items()}
 
 
-def _init(options: argparse.Namespace) -> Iterator[str]:
+def _init(options: argparse.Namespace, left_out: list[str]) -> Iterator[str]:
     from iplog_core.catalogue import catalogue
     from iplog_core.config import load
     from iplog_core.host import Host
-    from iplog_core.settings import FlowSettings, Settings
+    from iplog_core.settings import Settings
 
-    host = Host.load(load(environ={}, default_file=None))
+    host = Host.load(load(environ={}, default_files=()))
     yield _INTRODUCTION
     yield from _commented(Settings, {"enable": [owner.name for owner in host.installed if owner.runs_by_default]})
-    yield f"[flows]\n# {Settings.model_fields['flows'].description}\n"
-    yield from _commented(FlowSettings)
+    for table in _TABLES:
+        yield f"[{table}]\n# {Settings.model_fields[table].description}\n"
+        yield from _commented(type(getattr(host.settings, table)))
     for entry in catalogue(host):
         if entry.plugin is None:
             yield f"# {entry.name} has no table here, for it cannot be imported: iplog plugins tells why.\n"
@@ -158,7 +194,7 @@ def _commented(model: type[BaseModel], values: dict[str, Any] | None = None) -> 
     from iplog_core.settings import Settings
 
     for setting in settings_of(model):
-        if (model, setting.name) in ((Settings, "flows"), (Settings, "plugins")):
+        if model is Settings and setting.name in (*_TABLES, "plugins"):
             continue
         about = f"{setting.meaning} ({setting.type}{'; it must be set' if setting.required else ''})"
         yield from (f"# {line}" for line in textwrap.wrap(about, _WIDTH))

@@ -8,53 +8,60 @@ from typing import TYPE_CHECKING
 from iplog_core.config import Config, load
 from iplog_core.errors import ConfigError
 from iplog_core.host import Host
+from iplog_core.rule_grammar import quoted
 
 if TYPE_CHECKING:
-    from iplog_core.rules import Rules
+    from iplog_core.rules import CompiledRule, Rules
 
 
 def prepare(options: argparse.Namespace) -> tuple[Host, Rules | None]:
-    """Load configuration, plugins and rules. Raise ConfigError with every fault of all three."""
+    """Load configuration, plugins and rules. Raise ConfigError with every fault of all three.
+
+    What was wrong in a classic file and left out stands in the `config.skipped` of the host.
+    """
     host = load_host(options)
     faults = list(host.faults)
-    rules = None
-    try:
-        rules = _compile(host.config)
-    except ConfigError as error:
-        faults += error.faults
+    rules = compiled_rules(host.config, faults)
     if faults:
         raise ConfigError(*dict.fromkeys(faults))
-    return host, rules
+    if not rules:
+        return host, None
+    from iplog_core.rules import Rules
+
+    return host, Rules(rule for _, rule in rules)
 
 
 def load_host(options: argparse.Namespace) -> Host:
     """Load configuration and plugins; what is wrong stands in the host's `faults`."""
-    config = load(
+    return Host.load(load_config(options))
+
+
+def load_config(options: argparse.Namespace) -> Config:
+    """Load the configuration alone."""
+    return load(
         options.config,
         enable=options.enable,
         disable=options.disable,
         assignments=options.set,
+        classic=getattr(options, "classic", ()),  # the options of watching
         rules=options.rule,
     )
-    return Host.load(config)
 
 
-def _compile(config: Config) -> Rules | None:
-    lines = config.settings.rules
-    if not lines:
-        return None
-    from iplog_core.rules import compile_rules
+def compiled_rules(config: Config, faults: list[str]) -> list[tuple[int, CompiledRule]]:
+    """Compile the rules; return each with its index in the settings.
 
-    try:
-        return compile_rules(lines)
-    except ConfigError:
-        pass
-    # Once more, those of each origin by themselves, so that each fault tells where its rule stands.
-    faults: list[str] = []
-    given = len(lines) - config.rules
-    for where, some in ((config.origin.subject(("rules",)), lines[:given]), *(("--rule", [line]) for line in lines[given:])):
+    What is wrong with one goes to `faults`; where it stands in a classic file, as a host name that cannot be looked up may, to `config.skipped`.
+    """
+    if not config.settings.rules:
+        return []
+    from iplog_core.rules import compile_rule, parse_rule
+
+    compiled: list[tuple[int, CompiledRule]] = []
+    for index, (text, place) in enumerate(zip(config.settings.rules, config.rules, strict=True)):
         try:
-            compile_rules(some, where)
-        except ConfigError as error:
-            faults += [fault.replace("--rule[0]", "--rule", 1) for fault in error.faults]
-    raise ConfigError(*faults)
+            compiled.append((index, compile_rule(parse_rule(text))))
+        except ValueError as error:
+            shown = quoted(text.strip(), '"')
+            (config.skipped if config.may_skip(place) else faults).append(f"{place.subject}: {shown}: {error}")
+    return compiled
