@@ -151,7 +151,7 @@ def parse_rule(text: str) -> Rule:
         if value == "!*":
             raise ValueError(f"'!*' matches nothing; expected {_EXPECTED[clause]}.")
         if clause in ("from", "to"):
-            addresses[clause] = _addresses(value)
+            addresses[clause] = parse_addresses(value)
         elif clause == "type":
             types[clause] = _icmp_types(value)
         elif proto != "icmp":
@@ -165,6 +165,23 @@ def parse_rule(text: str) -> Rule:
         dport=ports.get("dport"),
         type=types.get("type"),
     )
+
+
+def parse_addresses(word: str) -> Addresses:
+    """Return what the value of a `from` or `to` clause spells. Raise ValueError, with the reason as its text, for what is none."""
+    if word == "*":
+        return Addresses()
+    negated = word.startswith("!")
+    address, slash, mask = word.removeprefix("!").partition("/")
+    if re.fullmatch(r"[0-9.]+", address):
+        quad = _dotted(address)
+        return Addresses(IPv4Network((quad, _prefix_length(mask, 32) if slash else 32), strict=False), negated=negated)
+    if ":" in address:
+        six = _colons(address)
+        return Addresses(IPv6Network((six, _prefix_length(mask, 128) if slash else 128), strict=False), negated=negated)
+    if len(address) <= 253 and _HOST_NAME.fullmatch(address):
+        return Addresses(host=address.lower(), host_bits=_prefix_length(mask, 32) if slash else 32, negated=negated)
+    raise ValueError(f"{quoted(address)} is no address; expected {_ADDRESS}.")
 
 
 def quoted(text: str, mark: str = "'") -> str:
@@ -215,22 +232,6 @@ def _clause(word: str, proto: Protocol) -> str:
     *others, last = _CLAUSES[proto]
     of = f" of {proto}" if clause in _EXPECTED else ""
     raise ValueError(f"{quoted(word)} is no clause{of}; expected {', '.join(others)} or {last}.")
-
-
-def _addresses(word: str) -> Addresses:
-    if word == "*":
-        return Addresses()
-    negated = word.startswith("!")
-    address, slash, mask = word.removeprefix("!").partition("/")
-    if re.fullmatch(r"[0-9.]+", address):
-        quad = _dotted(address)
-        return Addresses(IPv4Network((quad, _prefix_length(mask, 32) if slash else 32), strict=False), negated=negated)
-    if ":" in address:
-        six = _colons(address)
-        return Addresses(IPv6Network((six, _prefix_length(mask, 128) if slash else 128), strict=False), negated=negated)
-    if len(address) <= 253 and _HOST_NAME.fullmatch(address):
-        return Addresses(host=address.lower(), host_bits=_prefix_length(mask, 32) if slash else 32, negated=negated)
-    raise ValueError(f"{quoted(address)} is no address; expected {_ADDRESS}.")
 
 
 # Labels of letters, digits, hyphens and underscores (RFC 1123, section 2.1). The last is no number, so that nothing which the

@@ -3,15 +3,16 @@
 A row that any `log` rule with a clause matches is logged; else one that any `ignore` rule with a clause matches is ignored; else its
 protocol's switch decides: the last rule without a clause, `ignore tcp` or `log tcp`. What no rule speaks of is logged.
 
-A rule holds for packets and flows alike; a flow is seen from its initiator.
+A rule holds for packets and flows alike; a flow is seen from its initiator. A scope hides what is between others, whatever the rules say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from socket import AF_INET, AF_INET6, SOCK_STREAM, getaddrinfo
 
 import numpy as np
@@ -20,9 +21,9 @@ from numpy.typing import NDArray
 from iplog_core.addresses import halves
 from iplog_core.batch import FlowRows, Kind, Mask, PacketBatch
 from iplog_core.errors import ConfigError
-from iplog_core.rule_grammar import Action, Addresses, Network, Protocol, Rule, parse_rule, quoted
+from iplog_core.rule_grammar import Action, Addresses, Network, Protocol, Rule, parse_addresses, parse_rule, quoted
 
-__all__ = ["CompiledRule", "Rule", "Rules", "compile_rule", "compile_rules", "parse_rule"]
+__all__ = ["CompiledRule", "Rule", "Rules", "Scope", "compile_rule", "compile_rules", "compile_scope", "parse_rule"]
 
 Rows = PacketBatch | FlowRows
 
@@ -47,38 +48,84 @@ def compile_rules(lines: Sequence[str], where: str = "rules") -> Rules:
 
 def compile_rule(rule: Rule) -> CompiledRule:
     """Compile one rule. Raise ValueError, with the reason as its text, for a host name that cannot be looked up."""
-    conditions: list[_Condition] = []
+    conditions: list[Condition] = []
     for side, addresses in (("src", rule.source), ("dst", rule.destination)):
         if addresses is not None and (networks := _networks(addresses)):
-            conditions.append(_Within(side, tuple(map(_prefix, networks)), addresses.negated))
+            conditions.append(Within(side, tuple(map(_prefix, networks)), addresses.negated))
     for column, ports in (("sport", rule.sport), ("dport", rule.dport)):
         if ports is not None and (ports.low, ports.high, ports.negated) != (0, 65535, False):
-            conditions.append(_Between(column, ports.low, ports.high, ports.negated))
+            conditions.append(Between(column, ports.low, ports.high, ports.negated))
     if rule.type is not None and (rule.type.icmp is not None or rule.type.icmp6 is not None):
-        conditions.append(_OfType(rule.type.icmp, rule.type.icmp6, rule.type.negated))
+        conditions.append(OfType(rule.type.icmp, rule.type.icmp6, rule.type.negated))
     needs_header = any(value is not None for value in (rule.sport, rule.dport, rule.type))
     return CompiledRule(rule.action, rule.proto, rule.is_switch, needs_header, tuple(conditions))
 
 
+def compile_scope(networks: Sequence[str], own_addresses: Iterable[str], where: str = "promisc") -> Scope | None:
+    """Compile the networks whose traffic is watched beside that of this host; None where they are everything. Host names are looked up now, once.
+
+    Raise ConfigError with one line for each that is wrong; it begins with `where` and its index, counted from 0.
+    """
+    watched: list[Network] = [IPv4Network("127.0.0.0/8"), *map(ip_network, own_addresses)]
+    everything = False
+    faults: list[str] = []
+    for index, text in enumerate(networks):
+        try:
+            addresses = parse_addresses(text)
+            if addresses.negated:
+                raise ValueError("a network to watch cannot be negated; an ignore rule leaves hosts out.")
+            found = _networks(addresses)
+        except ValueError as error:
+            shown = quoted(text, '"')
+            faults.append(f"{where}[{index}]: {shown}: {error}")
+            continue
+        everything = everything or not found or any(network.prefixlen == 0 for network in found)
+        watched += found
+    if faults:
+        raise ConfigError(*faults)
+    return None if everything else Scope(watched)
+
+
+class Scope:
+    """What is watched: packets from and to some networks, and those to everybody or a group. ARP is always: it tells who is there."""
+
+    def __init__(self, networks: Iterable[Network]) -> None:
+        prefixes = tuple(map(_prefix, dict.fromkeys(networks)))
+        self._sides = [Within("src", prefixes, False), Within("dst", prefixes, False)]
+
+    def hidden(self, view: _View) -> Mask:
+        source, destination = (side.mask(view) for side in self._sides)
+        rows = view.rows
+        hidden: Mask = rows.to_one_host & ~source & ~destination & (rows.kind != _ARP)
+        return hidden
+
+
 class Rules:
-    """Compiled rules. `ignored` tells which rows they hide."""
+    """Compiled rules, and the scope within which they hold. `ignored` tells which rows they hide; `protocols` are those of which they hide any."""
 
     def __init__(self, rules: Iterable[CompiledRule]) -> None:
-        shared: dict[_Condition, _Condition] = {}
+        shared: dict[Condition, Condition] = {}
         by_protocol: dict[Protocol, list[CompiledRule]] = {"tcp": [], "udp": [], "icmp": []}
         for rule in rules:
             conditions = tuple(shared.setdefault(condition, condition) for condition in rule.conditions)
             by_protocol[rule.proto].append(replace(rule, conditions=conditions))
-        protocols = [_ProtocolRules(proto, chosen) for proto, chosen in by_protocol.items()]
-        self._protocols = [protocol for protocol in protocols if protocol.can_ignore]
+        protocols = [ProtocolRules(proto, chosen) for proto, chosen in by_protocol.items()]
+        self.protocols = [protocol for protocol in protocols if protocol.can_ignore]
+        self._scope: Scope | None = None
+
+    def within(self, scope: Scope | None) -> Rules:
+        """Return the same rules within a scope; None: everything."""
+        scoped = copy(self)
+        scoped._scope = scope
+        return scoped
 
     def ignored(self, rows: Rows) -> Mask | None:
         """Return which rows are ignored, one bool a row; None where there is no rule that could ignore any."""
-        if not self._protocols:
+        if not self.protocols and self._scope is None:
             return None
         view = _View(rows)
-        ignored = np.zeros(len(rows), np.bool_)
-        for protocol in self._protocols:
+        ignored = np.zeros(len(rows), np.bool_) if self._scope is None else self._scope.hidden(view)
+        for protocol in self.protocols:
             ignored |= protocol.ignored(view)
         return ignored
 
@@ -94,10 +141,10 @@ class CompiledRule:
     proto: Protocol
     is_switch: bool
     needs_header: bool
-    conditions: tuple[_Condition, ...]
+    conditions: tuple[Condition, ...]
 
 
-class _ProtocolRules:
+class ProtocolRules:
     """The rules of one protocol, in the order in which they are asked."""
 
     def __init__(self, proto: Protocol, rules: Sequence[CompiledRule]) -> None:
@@ -146,30 +193,30 @@ class _View:
         return self.rows.is_tcp if proto == "tcp" else self.rows.is_udp
 
     def every(self, proto: Protocol) -> Mask:
-        """Rows of a protocol, with fragments that do not hold its header."""
-        fragments = self._fragments
-        if fragments is None:
+        """Rows of a protocol, with fragments that do not hold its header and malformed packets."""
+        headless = self._headless
+        if headless is None:
             return self.with_header(proto)
         number = self.rows.proto
         if proto == "icmp":
             of_it: Mask = (number == 1) | ((number == 58) & self.of_version(6))
         else:
             of_it = number == (6 if proto == "tcp" else 17)
-        return self.with_header(proto) | (fragments & of_it)
+        return self.with_header(proto) | (headless & of_it)
 
     def of_version(self, version: int) -> Mask:
         return self._ipv4 if version == 4 else self._ipv6
 
-    def _mask(self, condition: _Condition) -> Mask:
+    def _mask(self, condition: Condition) -> Mask:
         mask = self._masks.get(id(condition))
         if mask is None:
             mask = self._masks[id(condition)] = condition.mask(self)
         return mask
 
     @cached_property
-    def _fragments(self) -> Mask | None:
-        fragments: Mask = self.rows.kind == _FRAGMENT
-        return fragments if fragments.any() else None
+    def _headless(self) -> Mask | None:
+        headless: Mask = (self.rows.kind == _FRAGMENT) | ((self.rows.kind == _NONE) & (self.rows.proto != 0))
+        return headless if headless.any() else None
 
     @cached_property
     def _ipv4(self) -> Mask:
@@ -183,7 +230,7 @@ class _View:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prefix:
+class Prefix:
     """A network as the address columns have it. A half whose mask is 0 is not looked at."""
 
     version: int
@@ -194,11 +241,11 @@ class _Prefix:
 
 
 @dataclass(frozen=True, slots=True)
-class _Within:
+class Within:
     """The address of a side, `src` or `dst`, lies in one of some networks, or in none of them."""
 
     side: str
-    prefixes: tuple[_Prefix, ...]
+    prefixes: tuple[Prefix, ...]
     negated: bool
 
     def mask(self, view: _View) -> Mask:
@@ -217,7 +264,7 @@ class _Within:
 
 
 @dataclass(frozen=True, slots=True)
-class _Between:
+class Between:
     """A port column lies between two ports, both included, or outside them."""
 
     column: str
@@ -232,7 +279,7 @@ class _Between:
 
 
 @dataclass(frozen=True, slots=True)
-class _OfType:
+class OfType:
     """The message has the ICMP type or the ICMPv6 type (None: no type of that family), or neither."""
 
     icmp: int | None
@@ -248,21 +295,21 @@ class _OfType:
         return ~found if self.negated else found
 
 
-_Condition = _Within | _Between | _OfType
+Condition = Within | Between | OfType
 
 # As plain integers: numpy compares a column of bytes with a member of an enumeration six times as slowly.
-_ICMP, _ICMP6, _FRAGMENT = Kind.ICMP.value, Kind.ICMP6.value, Kind.FRAGMENT.value
+_NONE, _ARP, _ICMP, _ICMP6, _FRAGMENT = Kind.NONE.value, Kind.ARP.value, Kind.ICMP.value, Kind.ICMP6.value, Kind.FRAGMENT.value
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
-def _prefix(network: Network) -> _Prefix:
+def _prefix(network: Network) -> Prefix:
     hi, lo = map(np.uint64, halves(network.network_address))
     if isinstance(network, IPv4Network):
         # With version 4 the rest of a mapped address is known, so that the lower half is enough.
         mask = int(network.netmask)
-        return _Prefix(4, hi, np.uint64(0), lo, np.uint64(mask | 0xFFFF_FFFF << 32 if mask else 0))
+        return Prefix(4, hi, np.uint64(0), lo, np.uint64(mask | 0xFFFF_FFFF << 32 if mask else 0))
     mask = int(network.netmask)
-    return _Prefix(6, hi, np.uint64(mask >> 64), lo, np.uint64(mask & 0xFFFF_FFFF_FFFF_FFFF))
+    return Prefix(6, hi, np.uint64(mask >> 64), lo, np.uint64(mask & 0xFFFF_FFFF_FFFF_FFFF))
 
 
 def _networks(addresses: Addresses) -> tuple[Network, ...]:

@@ -109,7 +109,7 @@ class _Strand:
         self._start = stop
         if rows.start == rows.stop:
             return None
-        part = _rows(self._batch, rows)
+        part = rows_of(self._batch, rows)
         part.interface = self._numbers[part.interface]
         return _Part(part, self._clock[rows])
 
@@ -117,17 +117,17 @@ class _Strand:
 def _woven(parts: Sequence[_Part], interfaces: Sequence[str], longest: int) -> Iterator[RawBatch]:
     """Give the rows of all parts in order of time, of equal times in order of the parts, at most `longest` in a batch."""
     batches = [part.batch for part in parts]
-    whole = batches[0] if len(batches) == 1 else _joined(batches)
+    whole = batches[0] if len(batches) == 1 else joined(batches)
     whole.interfaces = interfaces
     if len(batches) == 1:
         yield whole
         return
     order = np.argsort(np.concatenate([part.clock for part in parts]), kind="stable")
     for start in range(0, len(order), longest):
-        yield _rows(whole, order[start : start + longest])
+        yield rows_of(whole, order[start : start + longest])
 
 
-def _joined(batches: Sequence[RawBatch]) -> RawBatch:
+def joined(batches: Sequence[RawBatch]) -> RawBatch:
     """Put batches one behind the other, with no more of their data than their packets lie in."""
     data, offsets, length = [], [], 0
     for batch in batches:
@@ -147,7 +147,8 @@ def _joined(batches: Sequence[RawBatch]) -> RawBatch:
     )
 
 
-def _rows(batch: RawBatch, rows: slice | NDArray[np.intp]) -> RawBatch:
+def rows_of(batch: RawBatch, rows: slice | NDArray[np.intp]) -> RawBatch:
+    """Return some rows of a batch, in the order given, over the same data."""
     return RawBatch(
         batch.data,
         batch.offset[rows],
