@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from iplog_core.events import Alert as Alert
     from iplog_core.events import Event as Event
     from iplog_core.events import Evidence as Evidence
+    from iplog_core.events import Notice as Notice
     from iplog_core.events import RecordKind as RecordKind
     from iplog_core.events import Records as Records
     from iplog_core.events import Severity as Severity
@@ -65,7 +66,7 @@ _HOME = {
     "capture.source": ("Source",),
     "detector": ("AlertKind", "Detector", "PacketDetector"),
     "errors": ("CaptureError", "ConfigError", "IplogError", "PluginError"),
-    "events": ("Alert", "Event", "Evidence", "NO_OUTCOME", "RECORD_DTYPE", "RecordKind", "Records", "Severity", "Stats"),
+    "events": ("Alert", "Event", "Evidence", "NO_OUTCOME", "Notice", "RECORD_DTYPE", "RecordKind", "Records", "Severity", "Stats"),
     "hookspec": ("API_VERSION", "hookimpl"),
     "settings": ("DetectorSettings", "Duration", "HOUR", "MINUTE", "PluginSettings", "Settings", "SinkSettings"),
     "sink": ("Sink", "SinkContext"),

@@ -139,7 +139,8 @@ class RawBatch:
     """Packets as a source gives them: one buffer, and where each packet lies in it. All arrays have the same length.
 
     `data` is valid until the next batch is asked for. `time` is in nanoseconds since the epoch, `link` a DLT number,
-    `interface` an index into `interfaces`, whose names are empty where the source knows none.
+    `interface` an index into `interfaces`, whose names are empty where the source knows none. `now` (ns) says that no packet to come is older, and lets
+    time pass up to it: a source that watches gives it on a quiet line, with a batch that may be empty.
     """
 
     data: NDArray[np.uint8]
@@ -150,6 +151,7 @@ class RawBatch:
     link: NDArray[np.uint16]
     interface: NDArray[np.uint16]
     interfaces: Sequence[str]
+    now: int | None = None
 
     def __len__(self) -> int:
         return len(self.offset)

@@ -40,9 +40,9 @@ class AlertKind:
     ports: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass
 class DetectorContext:
-    """Where a detector's findings go: alerts with the place that they belong to, and traffic records, where anybody wants them."""
+    """Where a detector's findings go: alerts with the place that they belong to, and traffic records, as long as anybody wants them."""
 
     raise_alert: Callable[[Alert, Order], None]
     log: Callable[[NDArray[Any]], None] | None = None

@@ -6,7 +6,9 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from iplog_core.addresses import address
 from iplog_core.batch import BYTES_PER_PACKET, FLOW_DTYPE, FlowRows, Malformed, PacketBatch, RawBatch
 from iplog_core.detector import Detector, DetectorContext
-from iplog_core.errors import PluginError
+from iplog_core.errors import IplogError, PluginError
 from iplog_core.events import Alert, Event, Records, Severity, Stats
 from iplog_core.kernel.decode import decode
 from iplog_core.kernel.flows import Flows
@@ -25,7 +27,9 @@ from iplog_core.outlet import Outlet
 
 if TYPE_CHECKING:
     from iplog_core.capture.source import Source
+    from iplog_core.events import InterfaceStats
     from iplog_core.host import Host
+    from iplog_core.notices import Notices
     from iplog_core.rules import Rules
     from iplog_core.sink import AnySink
 
@@ -65,6 +69,8 @@ class Engine:
     """Run packets from a source through flows, rules and detectors, and bring the events to the sinks in order.
 
     `progress` is called after each batch. `log` takes lines about iplog itself. `since` and `until` (ns) leave out the packets before and from then on.
+    A watch has `notices`, which the sinks write as they come, `interfaces`, which tells what the capture counts, and `patience`, the seconds that the
+    sinks have at its end.
     """
 
     def __init__(
@@ -81,6 +87,9 @@ class Engine:
         since: int | None = None,
         until: int | None = None,
         progress: Callable[[Stats], None] | None = None,
+        notices: Notices | None = None,
+        interfaces: Callable[[], dict[str, InterfaceStats]] = dict,
+        patience: float | None = None,
     ) -> None:
         settings = host.settings
         self._source = source
@@ -89,6 +98,11 @@ class Engine:
         self._log = log
         self._span = (since, until)
         self._progress = progress
+        self._notices = notices
+        self._captured = interfaces
+        self._patience = patience
+        self._until: float | None = None
+        self._muted = frozenset(settings.mute)
         self._with_stats = stats
         self._stats = Stats()
         self._alert_counts: Counter[str] = Counter()
@@ -109,15 +123,25 @@ class Engine:
             keep_ends=any(detector.wants_ends(given) for detector, given in host.detectors),
         )
         self._fragments = Fragments(timeouts.datagrams, _ns(timeouts.fragment_timeout))
-        context = DetectorContext(self._raise_alert, None if alerts_only else self._found_records)
-        self._detectors = [_Guarded(_made(detector, given, context)) for detector, given in host.detectors]
-        self._outlets = [Outlet(sink, settings.queue_size, when_full, self._fault) for sink in sinks]
+        self._context = DetectorContext(self._raise_alert, None if alerts_only else self._found_records)
+        self._detectors = [_Guarded(_made(detector, given, self._context)) for detector, given in host.detectors]
+        self._queues: tuple[int, Literal["block", "drop"]] = (settings.queue_size, when_full)
+        self._outlets = [self._outlet(sink) for sink in sinks]
+        self._open = False
+        self._lost = 0
+
+    def open(self) -> None:
+        """Open the sinks. Raise IplogError where one cannot be. `run` does it where it was not done."""
+        if not self._open:
+            self._open = True
+            for outlet in self._outlets:
+                outlet.start()
 
     def run(self) -> Report:
         """Read the source to its end. BrokenPipeError tells that standard output was closed by its reader."""
         try:
-            for outlet in self._outlets:
-                outlet.start()
+            self.open()
+            self._emit_notices()
             for raw in self._source:
                 if self._stopped:
                     break
@@ -126,10 +150,12 @@ class Engine:
             self._finish()
         finally:
             self._source.close()
+            if self._patience is not None:
+                self.hurry(self._patience)
             for outlet in self._outlets:
-                outlet.stop()
-        self._stats.queue_drops = sum(outlet.drops for outlet in self._outlets)
-        if any(outlet.closed for outlet in self._outlets):
+                outlet.stop(lambda: self._until)
+        self._stats.queue_drops = self._dropped
+        if self._stopped:
             raise BrokenPipeError
         return Report(
             stats=self._stats,
@@ -137,6 +163,79 @@ class Engine:
             top_sources=[(address(*source), flows) for source, flows in self._sources.most_common(5)],
             faults=[*self._source.faults, *self._faults],
         )
+
+    def hurry(self, patience: float) -> None:
+        """Give the sinks no more than `patience` seconds from now to write what waits for them. A signal handler may call this."""
+        self._until = monotonic() + patience
+
+    def change(self, host: Host, rules: Rules | None, sinks: Sequence[AnySink], *, alerts_only: bool) -> None:
+        """Go on with other plugins, rules and sinks, from `progress` or between batches.
+
+        A detector or a sink whose settings are what they were stays as it is, with all that it knows, and a sink opens its destination anew. The episodes
+        of a detector that goes end now. What cannot be set up or opened is a line in `notices`; the rest is in force.
+        """
+        self._hook, self._rules, self._muted = host.hook, rules, frozenset(host.settings.mute)
+        self._context.log = None if alerts_only else self._found_records
+        self._flows.keep_ends = any(detector.wants_ends(given) for detector, given in host.detectors)
+        self._change_detectors(host.detectors)
+        self._change_sinks(sinks)
+
+    def reopen(self) -> None:
+        """Let every sink open its destination anew."""
+        for outlet in self._outlets:
+            outlet.reopen()
+
+    def hand_over(self, uid: int, gid: int) -> None:
+        """Let what the sinks opened belong to a user and a group (-1: as it is). Raise IplogError where that cannot be."""
+        for sink in self.sinks:
+            try:
+                sink.hand_over(uid, gid)
+            except OSError as error:
+                raise IplogError(f"{sink.name}: what it writes to cannot be given to user {uid} and group {gid}: {error.strerror}.") from None
+
+    @property
+    def sinks(self) -> list[AnySink]:
+        return [outlet.sink for outlet in self._outlets]
+
+    def _change_detectors(self, wanted: Sequence[tuple[type[Detector[Any]], Any]]) -> None:
+        before = {type(guarded.detector): guarded for guarded in self._detectors}
+        self._detectors, old = [], self._detectors
+        for cls, settings in wanted:
+            kept = before.get(cls)
+            if kept is not None and kept.detector.settings == settings and kept.failures < FAILURES_ALLOWED:
+                self._detectors.append(kept)
+                continue
+            try:
+                self._detectors.append(_Guarded(_made(cls, settings, self._context)))
+            except PluginError as error:
+                for line in error.faults:
+                    self._fault(line)
+        self._detect(self._last(b"", b""), [guarded for guarded in old if guarded not in self._detectors])
+
+    def _change_sinks(self, wanted: Sequence[AnySink]) -> None:
+        kept = []
+        for sink in wanted:
+            outlet = next((outlet for outlet in self._outlets if _same(outlet.sink, sink)), None)
+            if outlet is None:
+                outlet = self._outlet(sink)
+                try:
+                    outlet.start()
+                except IplogError as error:
+                    for line in error.faults:
+                        self._fault(line)
+                    continue
+            else:
+                outlet.reopen()
+            kept.append(outlet)
+        for outlet in self._outlets:
+            if outlet not in kept:
+                end = monotonic() + (self._patience or 0.0)
+                outlet.stop(partial(float, end))
+                self._lost += outlet.drops
+        self._outlets = kept
+
+    def _outlet(self, sink: AnySink) -> Outlet:
+        return Outlet(sink, *self._queues, self._fault, self._notices.note if self._notices else self._log)
 
     @property
     def _stopped(self) -> bool:
@@ -148,31 +247,45 @@ class Engine:
         self._clock, pieces = decode(
             raw.data, raw.offset, raw.captured, raw.wire_length, raw.time, raw.link, raw.interface, block, self._stats.packets, self._clock
         )
+        if raw.now is not None:
+            self._clock = max(self._clock, raw.now)
         if pieces:
             self._fragments.update(raw.data, block, n)
         decided, ended = self._flows.update(raw.data, block, n, self._clock)
         self._interfaces = raw.interfaces
         batch = PacketBatch(block, raw.data, now=self._clock, interfaces=raw.interfaces, decided=_rows(decided), ended=_rows(ended))
         self._count(batch)
-        self._detect(batch)
+        self._detect(batch, self._detectors)
+        self._emit_notices()
         if self._progress:
             self._progress(self._stats)
 
     def _finish(self) -> None:
         """Let all that is still open end after the last packet."""
-        decided, ended = self._flows.finish(self._clock)
-        nothing = np.empty(0, np.uint8)
-        self._detect(PacketBatch(nothing, nothing, now=self._clock, interfaces=self._interfaces, decided=_rows(decided), ended=_rows(ended), final=True))
-        self._stats.time = self._clock
-        self._stats.malformed = dict(sorted(self._stats.malformed.items()))
-        self._stats.unsupported = self._source.unsupported
-        self._stats.evicted = self._evicted()
+        self._detect(self._last(*self._flows.finish(self._clock)), self._detectors)
+        stats = self._stats
+        stats.time = self._clock
+        stats.malformed = dict(sorted(stats.malformed.items()))
+        stats.unsupported = self._source.unsupported
+        stats.evicted = self._evicted()
+        stats.interfaces = self._captured()
+        stats.kernel_drops = sum(interface.kernel_drops for interface in stats.interfaces.values())
+        stats.queue_drops = self._dropped
+        if self._notices:
+            lost = f"the kernel dropped {stats.kernel_drops:,} packets, the sinks {stats.queue_drops:,} events"
+            self._notices.log(f"iplog stopped: {stats.packets:,} packets, {stats.alerts:,} alerts; {lost}.")
+            self._emit_notices()
         if self._with_stats:
-            self._emit([self._stats.model_copy(deep=True)])
+            self._emit([stats.model_copy(deep=True)])
 
-    def _detect(self, batch: PacketBatch) -> None:
+    def _last(self, decided: bytes, ended: bytes) -> PacketBatch:
+        """The batch without packets that ends every episode."""
+        nothing = np.empty(0, np.uint8)
+        return PacketBatch(nothing, nothing, now=self._clock, interfaces=self._interfaces, decided=_rows(decided), ended=_rows(ended), final=True)
+
+    def _detect(self, batch: PacketBatch, detectors: Sequence[_Guarded]) -> None:
         batch = self._visible(batch)
-        for guarded in self._detectors:
+        for guarded in detectors:
             if guarded.failures >= FAILURES_ALLOWED:
                 continue
             try:
@@ -201,7 +314,9 @@ class Engine:
     def _count(self, batch: PacketBatch) -> None:
         stats = self._stats
         stats.packets += len(batch)
-        stats.bytes += int(batch.wire_length.sum(dtype=np.int64))
+        # Watching, a packet's length is known no further than it was captured; its header tells the rest.
+        lengths = np.maximum(batch.wire_length, batch.network + batch.length) if self._notices else batch.wire_length
+        stats.bytes += int(lengths.sum(dtype=np.int64))
         stats.flows = self._flows.opened
         if batch.malformed.any():
             codes, counts = np.unique(batch.malformed, return_counts=True)
@@ -209,7 +324,7 @@ class Engine:
                 if code:
                     name = Malformed(code).name.lower()
                     stats.malformed[name] = stats.malformed.get(name, 0) + count
-        if self._progress:
+        if self._progress and not self._notices:
             self._count_sources(batch)
 
     def _count_sources(self, batch: PacketBatch) -> None:
@@ -229,6 +344,8 @@ class Engine:
 
     def _raise_alert(self, alert: Alert, order: tuple[int, int, int]) -> None:
         """Let the plugins judge an alert, and put it where it belongs."""
+        if alert.kind in self._muted:
+            return
         kept = True
 
         def keep(answer: bool) -> bool:
@@ -266,13 +383,23 @@ class Engine:
             except (Exception, SystemExit) as error:
                 self._hook_failed(implementation.plugin_name, hook, error)
 
-    def _emit(self, events: list[Event]) -> None:
+    def _emit(self, events: Sequence[Event]) -> None:
         if events:
             for outlet in self._outlets:
                 outlet.put(events)
 
+    def _emit_notices(self) -> None:
+        if self._notices:
+            self._emit(self._notices.take())
+
+    @property
+    def _dropped(self) -> int:
+        return self._lost + sum(outlet.drops for outlet in self._outlets)
+
     def _fault(self, line: str) -> None:
         self._faults.append(line)
+        if self._notices:
+            self._notices.note(line)
 
     def _plugin_failed(self, guarded: _Guarded, error: BaseException) -> None:
         guarded.failures += 1
@@ -323,7 +450,16 @@ def _within(raw: RawBatch, since: int | None, until: int | None) -> RawBatch | N
             raw.interface[kept],
             raw.interfaces,
         )
-    return raw if len(raw) else None
+    return raw if len(raw) or raw.now is not None else None
+
+
+def _same(running: AnySink, wanted: AnySink) -> bool:
+    """Whether a sink that runs writes what, and where, another would."""
+    return (
+        type(running) is type(wanted)
+        and running.settings == wanted.settings
+        and (running.context.log_dest, running.context.names) == (wanted.context.log_dest, wanted.context.names)
+    )
 
 
 def _merge(found: _Found, interfaces: Sequence[str]) -> list[Event]:

@@ -17,12 +17,13 @@ NO_OUTCOME = 255
 
 
 class RecordKind(IntEnum):
-    """What a traffic record tells of, in its column `record`; FLOW is a flow that has ended."""
+    """What a traffic record tells of, in its column `record`; FLOW is a flow that has ended, MALFORMED a packet that could not be decoded to the end."""
 
     CONNECTION_ATTEMPT = 0
     DATAGRAM = 1
     ICMP = 2
     FLOW = 3
+    MALFORMED = 4
 
 
 RECORD_DTYPE = np.dtype(
@@ -32,7 +33,7 @@ RECORD_DTYPE = np.dtype(
         ("route_hi", "u8"), ("route_lo", "u8"), ("bytes", "u8"), ("reply_bytes", "u8"), ("packets", "u4"), ("reply_packets", "u4"), ("payload", "u4"),
         ("sport", "u2"), ("dport", "u2"), ("interface", "u2"), ("about_sport", "u2"), ("about_dport", "u2"),
         ("record", "u1"), ("phase", "u1"), ("kind", "u1"), ("version", "u1"), ("proto", "u1"),
-        ("icmp_type", "u1"), ("icmp_code", "u1"), ("about_proto", "u1"), ("outcome", "u1"),
+        ("icmp_type", "u1"), ("icmp_code", "u1"), ("about_proto", "u1"), ("outcome", "u1"), ("malformed", "u1"),
     ],
     align=True,
 )  # fmt: skip
@@ -44,6 +45,7 @@ not told. `about_*` is what an ICMP message speaks of: the quoted packet of an e
 `about_lo` the quoted destination), the gateway of a redirect, the pointer of a parameter problem (`about_lo`), the target of a neighbour solicitation.
 `route_*` is the destination that a redirect is for (that of the packet it quotes; in ICMPv6 it has a field of its own), 0 where it is not known.
 `end`, `packets`, `reply_packets` and `reply_bytes` are filled for FLOW records only (`bytes` then counts the initiator's side).
+`malformed` is a `Malformed`, for MALFORMED records only; their `version` is 0, and `bytes` the length on the wire, where no IP header could be read.
 """
 
 
@@ -119,6 +121,24 @@ class Alert(BaseModel):
     line: str | None = None
 
 
+class Notice(BaseModel):
+    """What iplog says of itself, such as `iplog started.`: one line. `time` is that of the wall clock, in ns since the epoch."""
+
+    time: int
+    message: str
+
+
+class InterfaceStats(BaseModel):
+    """What the capture of an interface counts: packets received, those that the kernel dropped for want of room in the ring, those that the
+    interface dropped; the size of the ring in bytes, and the packets received in each of the last seconds."""
+
+    packets: int = 0
+    kernel_drops: int = 0
+    interface_drops: int = 0
+    ring: int = 0
+    rate: float = 0.0
+
+
 class Stats(BaseModel):
     """The counters of a run."""
 
@@ -135,6 +155,7 @@ class Stats(BaseModel):
     unsupported: int = 0
     malformed: dict[str, int] = Field(default_factory=dict)
     plugin_errors: dict[str, int] = Field(default_factory=dict)
+    interfaces: dict[str, InterfaceStats] = Field(default_factory=dict)
 
 
-Event = Records | Alert | Stats
+Event = Records | Alert | Stats | Notice

@@ -103,7 +103,9 @@ def iplog_check_config(settings: Settings) -> Iterable[str]:  # type: ignore[emp
 
 @hookspec
 def iplog_start(settings: Settings) -> None:
-    """Get ready: called once, after every check and before the first packet. Added in API 1.
+    """Get ready: called after every check and before the first packet; while watching, again after each `iplog_stop` when the configuration was read again.
+
+    Watching, iplog has become its `user` by then. Added in API 1.
 
     Example::
 
@@ -115,7 +117,7 @@ def iplog_start(settings: Settings) -> None:
 
 @hookspec
 def iplog_stop() -> None:
-    """Let go of what `iplog_start` took: called once, after the last event was written. Added in API 1.
+    """Let go of what `iplog_start` took: called after the last event was written, and, while watching, when the configuration was read again. Added in API 1.
 
     Example::
 

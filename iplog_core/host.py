@@ -21,6 +21,10 @@ from iplog_core.single import SingleFile
 from iplog_core.sink import Sink
 from iplog_core.validation import Faults, validate
 
+NOWHERE_TO_WRITE = (
+    "nowhere to write to: standard output is no terminal, no sink is enabled, and none for the system log is installed; "
+    "name a file with --logfile, or pip install iplog-plugin-syslog."
+)
 NOTHING_INSTALLED = "no plugin is installed; pip install 'iplog[all]' installs those that come with iplog."
 
 
@@ -81,23 +85,36 @@ class Host:
 
         Raise ConfigError where none does, or where its settings are wrong.
         """
-        for cls, settings in self.sinks:
-            if cls.format == format:
-                return cls, settings
-        formats = [cls.format for cls, _ in self.sinks if cls.format]
+        formats: list[str] = []
         failed: list[str] = []
-        for candidate in self._candidates(format):
+        for cls, plugin in self._sinks_there_are(format, failed):
+            if cls.format == format:
+                return cls, self._settings_of_sink(plugin)
+            if cls.format:
+                formats.append(cls.format)
+        raise ConfigError(*failed, _no_such_format(format, formats, {*self.settings.disable, *self.config.disable}))
+
+    def system_log(self) -> tuple[type[Sink[Any]], SinkSettings]:
+        """Return the sink of the system log, and its settings; it need not be enabled. Raise ConfigError where there is none, or its settings are wrong."""
+        failed: list[str] = []
+        for cls, plugin in self._sinks_there_are("syslog", failed):
+            if cls.is_system_log:
+                return cls, self._settings_of_sink(plugin)
+        raise ConfigError(*failed, NOWHERE_TO_WRITE)
+
+    def _sinks_there_are(self, like: str, failed: list[str]) -> Iterator[tuple[type[Sink[Any]], Plugin]]:
+        """Give every sink, the enabled ones first, then those whose names begin like `like`; what cannot be imported goes to `failed`."""
+        for plugin in self.plugins.values():
+            if plugin.cls is not None and issubclass(plugin.cls, Sink):
+                yield plugin.cls, plugin
+        for candidate in self._candidates(like):
             try:
                 plugin = load_plugin(candidate)[0]
             except PluginError as error:
                 failed += error.faults
                 continue
-            if not isinstance(plugin.cls, type) or not issubclass(plugin.cls, Sink) or not plugin.cls.format:
-                continue
-            if plugin.cls.format == format:
-                return plugin.cls, self._settings_of_sink(plugin)
-            formats.append(plugin.cls.format)
-        raise ConfigError(*failed, _no_such_format(format, formats, {*self.settings.disable, *self.config.disable}))
+            if plugin.cls is not None and issubclass(plugin.cls, Sink):
+                yield plugin.cls, plugin
 
     @contextmanager
     def running(self, faults: list[str]) -> Iterator[None]:
@@ -106,13 +123,21 @@ class Host:
         Raise PluginError where one cannot begin; one that cannot end is a line in `faults`.
         """
         try:
-            self._call("iplog_start", self.settings)
+            self.start()
             yield
         finally:
             try:
-                self._call("iplog_stop")
+                self.stop()
             except PluginError as error:
                 faults += error.faults
+
+    def start(self) -> None:
+        """Tell the plugins that the run begins. Raise PluginError with a line for each that cannot."""
+        self._call("iplog_start", self.settings)
+
+    def stop(self) -> None:
+        """Tell the plugins that the run is over. Raise PluginError with a line for each that fails."""
+        self._call("iplog_stop")
 
     def _call(self, hook: str, *arguments: Any) -> None:
         """Call each plugin's hook. Raise PluginError with a line for each that fails."""
@@ -208,7 +233,8 @@ class Host:
 
     def _settings_of_sink(self, plugin: Plugin) -> SinkSettings:
         before = len(self.faults)
-        self._validate(plugin)
+        if plugin.name not in self.plugin_settings:
+            self._validate(plugin)
         if len(self.faults) > before:
             raise ConfigError(*self.faults[before:])
         settings = self.plugin_settings[plugin.name]

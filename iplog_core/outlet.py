@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
 from iplog_core.errors import IplogError
@@ -15,22 +16,42 @@ from iplog_core.loader import reason
 if TYPE_CHECKING:
     from iplog_core.sink import AnySink
 
+_TELL_AGAIN = 60.0
+"""Seconds between two lines about a queue that is full."""
+
+_ASK_AGAIN = 0.1
+"""Seconds between two looks at how long a sink may still take."""
+
+_HUNG = 1.0
+"""Seconds that a sink may take to end once it was told to give up."""
+
 
 class Outlet:
     """Bring events to a sink, in order, without letting it hold up the packets for longer than its queue is full.
 
-    `drops` counts the events that were lost: those that found the queue full where `when_full` is "drop", and those that the sink
-    failed to write. `closed` tells that the reader of standard output is gone. `fault` takes a line where something went wrong.
+    `size` is the number of events that may wait. Where they find no room, `when_full` "block" makes `put` wait; "drop" loses traffic records first: alerts
+    have as much room again. `drops` counts the events that were lost so, and those that the sink failed to write. `closed` tells that the reader of standard
+    output is gone. `fault` takes a line where something went wrong, `note` one where events are being lost.
     """
 
-    def __init__(self, sink: AnySink, size: int, when_full: Literal["block", "drop"], fault: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        sink: AnySink,
+        size: int,
+        when_full: Literal["block", "drop"],
+        fault: Callable[[str], None],
+        note: Callable[[str], None],
+    ) -> None:
+        self.sink = sink
         self.drops = 0
         self.closed = False
         self._failed = False
-        self._sink = sink
-        self._when_full = when_full
+        self._blocks = when_full == "block"
         self._fault = fault
-        self._queue: queue.Queue[list[Event] | None] = queue.Queue(size)
+        self._note = note
+        self._queue = _Queue(size)
+        self._told = -_TELL_AGAIN
+        self._untold = 0
         self._opened = threading.Event()
         self._error: IplogError | None = None
         self._thread = threading.Thread(target=self._work, name=f"sink {sink.name}", daemon=True)
@@ -42,32 +63,73 @@ class Outlet:
         if self._error:
             raise self._error
 
-    def put(self, events: list[Event]) -> None:
-        try:
-            self._queue.put(events, block=self._when_full == "block")
-        except queue.Full:
-            self.drops += _count(events)
+    def put(self, events: Sequence[Event]) -> None:
+        if self._blocks:
+            self._queue.put(events)
+        elif lost := self._queue.offer(events):
+            self.drops += lost
+            self._untold += lost
+        self._let_expect(events)
+        self._tell_losses()
 
-    def stop(self) -> None:
-        """Write what is queued, and close the sink."""
+    def reopen(self) -> None:
+        """Let the sink open its destination anew, before it writes anything more."""
+        self._queue.interject(self.sink.reopen)
+
+    def stop(self, until: Callable[[], float | None] = lambda: None) -> None:
+        """Write what is queued, and close the sink. What is not written when `time.monotonic` is at `until` is lost; None: it takes as long as it takes.
+
+        `until` is asked again and again, since a signal may cut it short.
+        """
+        if not self._thread.is_alive():
+            return
+        self._queue.end()
+        while self._thread.is_alive() and ((end := until()) is None or monotonic() < end):
+            self._thread.join(_ASK_AGAIN)
         if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
+            self.sink.give_up()
+            self._thread.join(_HUNG)
+        if self._thread.is_alive():
+            lost = self._queue.left
+            self.drops += lost
+            self._fault(f"{self.sink.name}: it did not end in time; {lost:,} events are lost.")
+
+    def _let_expect(self, events: Sequence[Event]) -> None:
+        try:
+            self.sink.expect(events)
+        except (Exception, SystemExit) as error:
+            self._tell_failure(f"it could not get ready: {_reason(error)}; its lines are written all the same.")
+
+    def _tell_failure(self, what: str) -> None:
+        """Tell what the sink failed in, the first time."""
+        if not self._failed:
+            self._failed = True
+            self._fault(f"{self.sink.name}: {what}")
+
+    def _tell_losses(self) -> None:
+        if self._untold and (now := monotonic()) - self._told >= _TELL_AGAIN:
+            self._note(f"{self.sink.name}: it does not keep up: {self._untold:,} events were lost.")
+            self._told, self._untold = now, 0
 
     def _work(self) -> None:
         try:
-            self._sink.open()
+            self.sink.open()
         except IplogError as error:
             self._error = error
             return
         except (Exception, SystemExit) as error:
-            self._error = IplogError(f"{self._sink.name}: it could not be opened: {_reason(error)}.")
+            self._error = IplogError(f"{self.sink.name}: it could not be opened: {_reason(error)}.")
             return
         finally:
             self._opened.set()
-        while (events := self._queue.get()) is not None:
-            self._guarded(partial(self._sink.write, events), _count(events))
-        self._guarded(self._sink.close, 0)
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, _Waiting):
+                self.sink.queued = item.since
+                self._guarded(partial(self.sink.write, item.events), item.count)
+            else:
+                self._guarded(item, 0)
+            self._queue.done()
+        self._guarded(self.sink.close, 0)
 
     def _guarded(self, step: Callable[[], None], events: int) -> None:
         """Take a step of the sink's; what it raises costs `events`, never the run."""
@@ -78,16 +140,96 @@ class Outlet:
         except BrokenPipeError:
             self.closed = True
         except (Exception, SystemExit) as error:
-            if not self._failed:
-                self._failed = True
-                self._fault(f"{self._sink.name}: it could not write: {_reason(error)}; what is lost is counted.")
+            self._tell_failure(f"it could not write: {_reason(error)}; what is lost is counted.")
             self.drops += max(events, 1)
+
+
+class _Waiting:
+    """Events in a queue, how many, and since when (`time.monotonic`)."""
+
+    __slots__ = ("count", "events", "since")
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+        self.count = sum(len(event) if isinstance(event, Records) else 1 for event in events)
+        self.since = monotonic()
+
+
+class _Queue:
+    """A queue that is bounded by the events in it. A call put in by `interject` comes before all that waits."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._items: deque[_Waiting] = deque()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._count = 0
+        self._under_way = 0
+        self._ended = False
+        self._changed = threading.Condition()
+
+    @property
+    def left(self) -> int:
+        """Events that were put in and are not done."""
+        return self._count + self._under_way
+
+    def put(self, events: Sequence[Event]) -> None:
+        """Wait until there is room; events that are more than ever have room go in where nothing else waits."""
+        item = _Waiting(events)
+        with self._changed:
+            while self._count and self._count + item.count > self._size:
+                self._changed.wait()
+            self._add(item)
+
+    def offer(self, events: Sequence[Event]) -> int:
+        """Put in what there is room for; return how many events had none."""
+        item = _Waiting(events)
+        with self._changed:
+            if self._count and self._count + item.count > self._size:
+                whole = item.count
+                item = _Waiting([event for event in events if not isinstance(event, Records)])
+                if self._count + item.count > 2 * self._size:
+                    return whole
+                if item.count:
+                    self._add(item)
+                return whole - item.count
+            self._add(item)
+            return 0
+
+    def interject(self, call: Callable[[], None]) -> None:
+        with self._changed:
+            self._calls.append(call)
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Let `get` return None once nothing waits any more."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def get(self) -> _Waiting | Callable[[], None] | None:
+        with self._changed:
+            while not self._calls and not self._items and not self._ended:
+                self._changed.wait()
+            if self._calls:
+                return self._calls.popleft()
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            self._count -= item.count
+            self._under_way = item.count
+            self._changed.notify_all()
+            return item
+
+    def done(self) -> None:
+        """What `get` gave last is written or lost."""
+        self._under_way = 0
+
+    def _add(self, item: _Waiting) -> None:
+        self._items.append(item)
+        self._count += item.count
+        self._changed.notify_all()
 
 
 def _reason(error: BaseException) -> str:
     """What the system says, or a plugin's own exception."""
     return (isinstance(error, OSError) and error.strerror) or reason(error)
-
-
-def _count(events: list[Event]) -> int:
-    return sum(len(event) if isinstance(event, Records) else 1 for event in events)

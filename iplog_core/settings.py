@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress
 from pydantic.fields import FieldInfo
 
 MINUTE = 60.0
@@ -72,16 +72,50 @@ class FlowSettings(_Table):
     fragment_timeout: Duration = Field(30.0, description="Seconds that a datagram's fragments are waited for.")
 
 
+class CaptureSettings(_Table):
+    """The `[capture]` table: how interfaces are watched."""
+
+    snap_length: int = Field(256, ge=96, le=262144, description="Bytes kept of each packet; detectors that look into payloads need more.")
+    ring: int = Field(16_777_216, ge=65536, le=1 << 30, description="Bytes of the ring that the kernel puts packets into, for each interface.")
+    filter: str | None = Field(None, description="Capture only packets that match this expression (pcap-filter(7)), such as 'not host 192.0.2.1'.")
+
+
+class NameSettings(_Table):
+    """The `[names]` table: whether hosts are written with their names."""
+
+    resolve: bool | None = Field(None, description="Look up the names of hosts; default: when watching, not for captures.")
+    tcp: bool = Field(True, description="In lines about TCP.")
+    udp: bool = Field(True, description="In lines about UDP.")
+    icmp: bool = Field(True, description="In lines about ICMP.")
+    log_ip: bool = Field(False, description="Write the address behind every name, those of /etc/hosts too.")
+    cache: bool = Field(True, description="Remember names, and that there are none, for as long as the name server says.")
+    capacity: int = Field(16384, ge=1, le=1_048_576, description="Names remembered at the most.")
+    wait: Duration = Field(0.5, description="How long a line is held back for a name at the most, when watching.")
+    timeout: Duration = Field(5.0, description="How long a name server may take to answer.")
+    servers: list[IPvAnyAddress] = Field(default_factory=list, description="Name servers to ask; default: those of /etc/resolv.conf.")
+
+
 class Settings(_Table):
     """The settings of iplog itself: the top level of iplog.toml."""
 
     enable: list[str] | None = Field(None, description="Plugins to run, in this order; default: every installed one of the group `iplog`.")
     disable: list[str] = Field(default_factory=list, description="Plugins not to run.")
     interfaces: list[str] = Field(default_factory=list, description="Interfaces to watch; default: all that are up, loopback apart.")
+    promisc: list[str] = Field(default_factory=list, description="Watch what is sent to others, too: networks such as '192.0.2.0/24', or '*'.")
     rules: list[str] = Field(default_factory=list, description="Rules, such as 'ignore udp sport 53'.")
+    mute: list[str] = Field(default_factory=list, description="Kinds of alerts that are not reported, such as 'traceroute'.")
+    alerts_only: bool = Field(False, description="Write no traffic, only alerts.")
+    log_dest: bool | None = Field(None, description="Name the destination in each line; default: over captures and in promiscuous mode.")
     plugin_paths: list[Path] = Field(default_factory=list, description="Single-file plugins to load.")
     batch_size: int = Field(8192, ge=1, le=65536, description="Packets handled at a time; changes the speed, never the output.")
-    queue_size: int = Field(64, ge=1, le=65536, description="Batches of events that may wait for a sink.")
+    queue_size: int = Field(65536, ge=1, le=16_777_216, description="Events that may wait for a sink.")
     when_full: Literal["block", "drop"] | None = Field(None, description="What a full sink queue does; default: block for captures, drop live.")
+    end_timeout: Duration = Field(5.0, description="Seconds that sinks have to write what waits for them when iplog is told to end.")
+    user: str | None = Field(None, description="User to become once the interfaces are open.")
+    group: str | None = Field(None, description="Group to become once the interfaces are open; default: that of the user.")
+    daemon: bool = Field(False, description="Watch in the background.")
+    pid_file: Path | None = Field(None, description="File with the process number; default: /run/iplog.pid in the background, else none.")
     flows: FlowSettings = Field(default_factory=FlowSettings, description="When a flow's outcome is decided.")
+    capture: CaptureSettings = Field(default_factory=CaptureSettings, description="How interfaces are watched.")
+    names: NameSettings = Field(default_factory=NameSettings, description="Whether hosts are written with their names.")
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict, description="A table for each plugin's own settings.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from iplog_core.capture.source import Source
     from iplog_core.engine import Report
-    from iplog_core.events import Stats
+    from iplog_core.events import InterfaceStats, Stats
 
 _REDRAW = 0.1
 _PATIENCE = 0.3
@@ -57,8 +58,13 @@ class Terminal:
         """Write text to standard output, above the bar. Raise BrokenPipeError or another OSError where nobody takes it."""
         with self._lock:
             self._clear()
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            except OSError as error:
+                if error.errno == errno.EIO:
+                    raise BrokenPipeError from None  # the terminal was closed
+                raise
             self._refresh()
 
     def note(self, line: str) -> None:
@@ -73,9 +79,9 @@ class Terminal:
         """Return what draws how far `source` is read, each time it is called; None where nothing is shown."""
         return (lambda stats: self._draw(source, stats)) if self._shows else None
 
-    def summary(self, report: Report) -> None:
-        """Write what a run came to, to standard error, where that is a terminal."""
-        if self._shows:
+    def summary(self, report: Report, *, always: bool = False) -> None:
+        """Write what a run came to, to standard error, where that is a terminal or `always`."""
+        if self._shows or always:
             rows = _summary(report, monotonic() - self._started)
             width = max(len(count) for _, count, _ in rows)
             for name, count, more in rows:
@@ -145,6 +151,7 @@ def _summary(report: Report, seconds: float) -> list[tuple[str, str, str]]:
         ("flows", stats.flows, f"most from {sources}" if sources else ""),
         ("alerts", stats.alerts, _counts(report.alerts)),
     ]
+    rows += [(name, captured.packets, _captured(captured)) for name, captured in stats.interfaces.items()]
     rare = [
         ("suppressed", stats.suppressed, "alerts that a plugin dropped"),
         ("ignored", stats.ignored, "packets that a rule hides"),
@@ -155,6 +162,11 @@ def _summary(report: Report, seconds: float) -> list[tuple[str, str, str]]:
         ("failed", sum(stats.plugin_errors.values()), _counts(stats.plugin_errors)),
     ]
     return [(name, f"{count:,}", more) for name, count, more in rows + [row for row in rare if row[1]]]
+
+
+def _captured(captured: InterfaceStats) -> str:
+    drops = f"the kernel dropped {captured.kernel_drops:,}, the interface {captured.interface_drops:,}"
+    return f"received; {drops}; ring {_size(captured.ring)}, {captured.rate:,.0f}/s at last"
 
 
 def _printable(line: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from namespaces import Host, hosts, join, why_not
 from sites import Iplog, Site, link_dependencies
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -52,3 +54,15 @@ def bare_iplog(tmp_path: Path, site: Site) -> Iplog:
 def captures() -> Path:
     """The captures of the repository."""
     return CHECKOUT / "tests" / "captures"
+
+
+@pytest.fixture
+def sensor_and_peer() -> Iterator[tuple[Host, Host]]:
+    """Two hosts of their own on one cable, eth0 at both ends: 198.18.0.1 and 2001:db8::1, and 198.18.0.66 and 2001:db8::66."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with hosts(2) as (sensor, peer):
+        join(sensor, "eth0", peer, "eth0")
+        sensor.address("eth0", "198.18.0.1/24", "2001:db8::1/64")
+        peer.address("eth0", "198.18.0.66/24", "2001:db8::66/64")
+        yield sensor, peer

@@ -29,7 +29,7 @@ def test_what_is_not_needed_is_not_imported(iplog, arguments):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["read", "plugins", "config"])
+@pytest.mark.parametrize("command", ["read", "interfaces", "plugins", "config"])
 def test_the_help_of_every_command_has_an_example(command, iplog):
     answer = iplog(command, "--help")
     assert (answer.status, f"\n  iplog {command} " in answer.output.partition("examples:")[2]) == (0, True)
@@ -38,7 +38,7 @@ def test_the_help_of_every_command_has_an_example(command, iplog):
 def test_help_names_every_command(iplog):
     answer = iplog("--help")
     commands = answer.output.partition("\ncommands:\n")[2].partition("\n\n")[0]
-    assert [line.split()[0] for line in commands.splitlines()] == ["read", "plugins", "config"]
+    assert [line.split()[0] for line in commands.splitlines()] == ["read", "interfaces", "plugins", "config"]
 
 
 def test_a_plugin_whose_import_fails_breaks_no_help(site, iplog):
@@ -47,16 +47,16 @@ def test_a_plugin_whose_import_fails_breaks_no_help(site, iplog):
     assert (answer.status, answer.errors) == (0, "")
 
 
-@pytest.mark.parametrize("arguments", [[], ["-i", "eth0"], ["--udp=false"], ["--alerts-only"]])
-def test_without_a_command_it_says_that_it_does_not_watch(arguments, iplog):
+@pytest.mark.parametrize("arguments", [["-i", "nowhere0"], ["--udp=false", "-inowhere0"], ["--alerts-only", "-o", "--interface=nowhere0"]])
+def test_without_a_command_it_watches(arguments, iplog):
     answer = iplog(*arguments)
-    assert (answer.status, answer.errors) == (2, "watching interfaces is not part of this version; to read a capture: iplog read FILE.\n")
+    assert (answer.status, answer.errors.startswith("nowhere0: no such interface. ")) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["raed", "x"], "raed: no such command. Did you mean read? There are: read, plugins, config."),
+        (["raed", "x"], "raed: no such command. Did you mean read? There are: read, interfaces, plugins, config."),
         (["here.pcap"], "here.pcap: no command; to read a capture: iplog read here.pcap."),
         (["--fromat", "json"], "--fromat: no such option of iplog. Did you mean --format? See iplog --help."),
         (["read", "--fromat", "x"], "--fromat: no such option of iplog read. Did you mean --format? See iplog read --help."),
@@ -69,8 +69,8 @@ def test_without_a_command_it_says_that_it_does_not_watch(arguments, iplog):
             ["read", "x", "--since", "2026-01-02", "--until", "2026-01-01"],
             "--until: not later than --since, so that nothing lies between.",
         ),
-        (["config"], "iplog config: expected one of check, show, schema, init."),
-        (["config", "chek"], "iplog config chek: expected one of check, show, schema, init. Did you mean check?"),
+        (["config"], "iplog config: expected one of check, show, schema, init, convert."),
+        (["config", "chek"], "iplog config chek: expected one of check, show, schema, init, convert. Did you mean check?"),
         (["plugins", "shw", "x"], "shw: not known to iplog plugins; expected iplog plugins, or iplog plugins show NAME. Did you mean show?"),
         (["plugins", "show"], "iplog plugins show: takes the name of one plugin; expected iplog plugins, or iplog plugins show NAME."),
     ],
@@ -124,7 +124,7 @@ def test_an_enabled_plugin_may_bring_a_command(site, iplog):
 
 def test_a_disabled_plugin_brings_no_command(site, iplog):
     site.install("ash", COMMAND)
-    assert iplog("hello", "world", "--disable", "ash").faults == ["hello: no such command. There are: read, plugins, config."]
+    assert iplog("hello", "world", "--disable", "ash").faults == ["hello: no such command. There are: read, interfaces, plugins, config."]
 
 
 def test_an_unknown_command_tells_of_the_faults_that_may_hide_it(site, iplog):

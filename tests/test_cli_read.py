@@ -121,7 +121,7 @@ def test_two_sinks_cannot_share_standard_output(scan, iplog):
     answer = iplog("read", scan, "--enable", "jsonl", "--format", "text")
     assert (answer.status, answer.errors) == (
         2,
-        "--enable jsonl: it would write to standard output, as text does; set plugins.jsonl.path.\n",
+        "jsonl: it would write to standard output, as text does; set plugins.jsonl.path.\n",
     )
 
 
@@ -218,6 +218,21 @@ def test_an_interrupted_run_keeps_what_was_read(number, scan, iplog):
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)
     assert (process.returncode, errors.startswith(b"interrupted after "), (first + output).endswith(b"\n")) == (1, True, True)
+
+
+def test_an_interrupted_run_does_not_wait_for_ever_for_a_server_that_is_away(scan, iplog):
+    process = subprocess.Popen(
+        [*iplog.command, "read", str(scan), "--enable", "syslog", "--set", "plugins.syslog.address=/nowhere/log", "--set", "end_timeout=0.1"],
+        env=iplog.environment,
+        cwd=iplog.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, b"/nowhere/log" in first, b"syslog: it could not write: " in errors) == (1, True, True)
 
 
 # Sources and hooks of plugins

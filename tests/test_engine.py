@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,16 +14,16 @@ import pluggy
 import pytest
 
 from iplog_core import hookimpl, hookspec
-from iplog_core.batch import PacketBatch
+from iplog_core.batch import PacketBatch, RawBatch
 from iplog_core.detector import AlertKind, Detector, PacketDetector
 from iplog_core.engine import FAILURES_ALLOWED, Engine, Report
-from iplog_core.errors import IplogError, PluginError
-from iplog_core.events import RECORD_DTYPE, Alert, Event, Records, Stats
-from iplog_core.outlet import Outlet
+from iplog_core.errors import PluginError
+from iplog_core.events import RECORD_DTYPE, Alert, Notice, Records, Stats
+from iplog_core.notices import Notices
 from iplog_core.rules import compile_rules
 from iplog_core.settings import DetectorSettings, Settings, SinkSettings
-from iplog_core.sink import Sink, SinkContext
-from iplog_core.testing import EPOCH, Kept, MemorySource, in_order, refused, silent, tcp, udp
+from iplog_core.sink import SinkContext
+from iplog_core.testing import EPOCH, Frame, Kept, MemorySource, in_order, raw_batch, refused, silent, tcp, udp
 
 
 class Knock(PacketDetector[DetectorSettings]):
@@ -277,95 +277,6 @@ def test_who_opens_most_flows_is_told_where_progress_is_followed() -> None:
     assert Run(packets, Knock, progress=lambda stats: None).report.top_sources == [("192.0.2.1", 3), ("192.0.2.2", 1)]
 
 
-# Sinks behind their queues
-
-
-class Held(Kept):
-    """Waits at its first events until it is let go."""
-
-    def open(self) -> None:
-        super().open()
-        self.reached, self.go = threading.Event(), threading.Event()
-
-    def write(self, events: Sequence[Event]) -> None:
-        self.reached.set()
-        self.go.wait()
-        super().write(events)
-
-
-def outlet(sink: Sink[Any], when_full: Any = "block") -> tuple[Outlet, list[str]]:
-    faults: list[str] = []
-    made = Outlet(sink, 1, when_full, faults.append)
-    made.start()
-    return made, faults
-
-
-def test_events_that_find_the_queue_full_are_dropped_and_counted() -> None:
-    sink = Held(SinkSettings(), SinkContext())
-    made, _ = outlet(sink, "drop")
-    made.put([Stats()])
-    sink.reached.wait()
-    made.put([Stats()])
-    made.put([Stats(), Stats()])
-    sink.go.set()
-    made.stop()
-    assert (len(sink.events), made.drops) == (2, 2)
-
-
-def test_a_sink_that_cannot_write_costs_its_events_and_one_line() -> None:
-    class Full(Kept):
-        def write(self, events: Sequence[Event]) -> None:
-            raise OSError(28, "No space left on device")
-
-    made, faults = outlet(Full(SinkSettings(), SinkContext()))
-    made.put([Stats()])
-    made.put([Stats()])
-    made.stop()
-    assert (made.drops, faults) == (2, ["kept: it could not write: No space left on device; what is lost is counted."])
-
-
-def test_a_sink_that_cannot_be_opened_stops_the_start() -> None:
-    class Shut(Kept):
-        def open(self) -> None:
-            raise IplogError("kept: it is shut.")
-
-    with pytest.raises(IplogError, match=r"^kept: it is shut"):
-        outlet(Shut(SinkSettings(), SinkContext()))
-
-
-@pytest.mark.parametrize("error", [ValueError("no luck"), SystemExit(3)])
-def test_a_sink_that_fails_to_open_in_any_way_stops_the_start(error: BaseException) -> None:
-    class Unready(Kept):
-        def open(self) -> None:
-            raise error
-
-    with pytest.raises(IplogError, match=r"^kept: it could not be opened"):
-        outlet(Unready(SinkSettings(), SinkContext()))
-
-
-def test_a_sink_that_calls_exit_does_not_hold_up_the_run() -> None:
-    class Leaving(Kept):
-        def write(self, events: Sequence[Event]) -> None:
-            sys.exit(3)
-
-    made, faults = outlet(Leaving(SinkSettings(), SinkContext()))
-    for _ in range(5):
-        made.put([Stats()])
-    made.stop()
-    assert (made.drops, len(faults)) == (5, 1)
-
-
-def test_a_reader_that_went_away_is_no_fault_but_the_end() -> None:
-    class Unread(Kept):
-        def write(self, events: Sequence[Event]) -> None:
-            raise BrokenPipeError
-
-    made, faults = outlet(Unread(SinkSettings(), SinkContext()))
-    made.put([Stats()])
-    made.stop()
-    assert (made.closed, faults) == (True, [])
-
-
 def test_what_ends_with_the_capture_names_its_interface_too() -> None:
     run = Run([tcp()], Knock, interface="eth0")
     assert [(alert.state, alert.in_iface) for alert in run.alerts] == [("start", "eth0"), ("end", "eth0")]
@@ -388,3 +299,127 @@ def test_severity_and_evidence_of_the_first_packet_hold_for_the_end() -> None:
 def test_after_a_minute_of_quiet_it_is_another_episode(batch_size: int) -> None:
     run = Run([tcp(at=0), tcp(sport=2, at=30), tcp(sport=3, at=90)], Knock, batch_size=batch_size)
     assert [(alert.state, alert.time / 1e9 - EPOCH) for alert in run.alerts] == [("start", 0), ("end", 90), ("start", 90), ("end", 90)]
+
+
+# A watch
+
+
+class Live:
+    """A source that watches: packets, then a quiet line up to a time, over and over; between two of them `then` is called."""
+
+    def __init__(self, *passes: tuple[list[Frame], float], then: Callable[[int], None] = lambda number: None) -> None:
+        self.faults: list[str] = []
+        self.unsupported = self.size = self.position = 0
+        self._passes = passes
+        self._then = then
+
+    def __iter__(self) -> Iterator[RawBatch]:
+        for number, (frames, until) in enumerate(self._passes):
+            if frames:
+                yield raw_batch(frames)
+            quiet = raw_batch([])
+            quiet.now = round((EPOCH + until) * 1e9)
+            yield quiet
+            self._then(number)
+
+    def close(self) -> None:
+        pass
+
+
+class Watch:
+    """A watch with detectors, which `then` may change with `change`; what it wrote is in `events`."""
+
+    def __init__(self, *passes: tuple[list[Frame], float], detectors: Sequence[Any], then: Callable[[Watch, int], None] | None = None, **settings: Any) -> None:
+        self.sink = Kept(SinkSettings(), SinkContext())
+        self.told: list[str] = []
+        self.notices = Notices(self.told.append)
+        source = Live(*passes, then=partial(then, self) if then else lambda number: None)
+        self.engine = Engine(self.host(*detectors, **settings), source, [self.sink], None, log=self.told.append, notices=self.notices, patience=5.0)
+        self.report = self.engine.run()
+
+    def host(self, *detectors: Any, **settings: Any) -> Any:
+        manager = pluggy.PluginManager("iplog")
+        manager.add_hookspecs(hookspec)
+        given = [(cls, DetectorSettings()) if isinstance(cls, type) else cls for cls in detectors]
+        return SimpleNamespace(settings=Settings(**settings), detectors=given, hook=manager.hook)
+
+    def change(self, *detectors: Any, sinks: Sequence[Any] = (), alerts_only: bool = False, **settings: Any) -> None:
+        self.engine.change(self.host(*detectors, **settings), None, sinks or [self.sink], alerts_only=alerts_only)
+
+    @property
+    def alerts(self) -> list[tuple[str, str, float]]:
+        return [(event.kind, event.state, event.time / 1e9 - EPOCH) for event in self.sink.events if isinstance(event, Alert)]
+
+
+def test_a_quiet_line_lets_a_silence_be_decided_before_the_next_packet() -> None:
+    assert Watch(([tcp()], 30), ([], 31), detectors=[Silences]).alerts[0] == ("silence", "start", 5)
+
+
+def test_time_on_a_quiet_line_changes_no_alert() -> None:
+    packets = [tcp(dport=port, at=port) for port in range(1, 60, 9)]
+    one_by_one = [([packet], number * 9 + 6.5) for number, packet in enumerate(packets)]
+    assert Watch(*one_by_one, detectors=[Silences, Knock]).alerts == Watch((packets, 0), ([], 60.5), detectors=[Silences, Knock]).alerts
+
+
+def test_a_quiet_line_ends_an_episode_at_its_time() -> None:
+    assert Watch(([tcp()], 100), ([], 200), detectors=[Knock]).alerts == [("knock", "start", 0), ("knock", "end", 60)]
+
+
+def test_what_iplog_says_of_itself_is_an_event_in_its_turn() -> None:
+    watch = Watch(([tcp()], 1), ([], 2), detectors=[Knock], then=lambda watch, number: watch.notices.note(f"pass {number}"))
+    assert [event.message if isinstance(event, Notice) else event.state for event in watch.sink.events if isinstance(event, Notice | Alert)] == [
+        "start", "pass 0", "end", "pass 1", "iplog stopped: 1 packets, 1 alerts; the kernel dropped 0 packets, the sinks 0 events.",
+    ]  # fmt: skip
+
+
+def test_a_fault_is_told_at_once() -> None:
+    told: list[list[str]] = []
+    Watch(([tcp()], 1), detectors=[Broken], then=lambda watch, number: told.append([line for line in watch.told if line.startswith("broken: it failed")]))
+    assert len(told[0]) == 1
+
+
+def test_kinds_that_are_muted_are_not_reported() -> None:
+    assert Watch(([tcp()], 1), detectors=[Knock], mute=["knock"]).alerts == []
+
+
+def test_a_detector_whose_settings_stay_keeps_what_it_knows_over_a_change() -> None:
+    watch = Watch(([tcp()], 1), ([tcp(at=10, sport=2)], 11), detectors=[Knock], then=lambda watch, number: watch.change(Knock))
+    assert [state for _, state, _ in watch.alerts] == ["start", "end"]
+
+
+def test_the_episodes_of_a_detector_that_goes_end_with_it() -> None:
+    watch = Watch(([tcp()], 1), ([tcp(at=10)], 11), detectors=[Knock], then=lambda watch, number: watch.change())
+    assert watch.alerts == [("knock", "start", 0), ("knock", "end", 1)]
+
+
+def test_a_detector_that_comes_with_a_change_finds_what_comes_after() -> None:
+    watch = Watch(([tcp()], 1), ([tcp(at=10)], 11), detectors=[], then=lambda watch, number: watch.change(Knock))
+    assert watch.alerts[0] == ("knock", "start", 10)
+
+
+def test_a_detector_that_cannot_be_set_up_at_a_change_is_a_fault_and_the_others_go_on() -> None:
+    class Unready(Broken):
+        def setup(self) -> None:
+            raise OSError("no such list")
+
+    watch = Watch(([], 1), ([tcp(at=10)], 11), detectors=[Knock], then=lambda watch, number: watch.change(Knock, Unready))
+    assert [kind for kind, _, _ in watch.alerts] == ["knock", "knock"]
+    assert watch.report.faults[0].startswith("broken: it could not be set up: OSError: no such list")
+
+
+def test_a_sink_that_comes_with_a_change_gets_what_comes_after() -> None:
+    other = Kept(SinkSettings(), SinkContext(log_dest=False))
+    Watch(([tcp()], 1), ([tcp(at=10, src="192.0.2.7")], 11), detectors=[Knock], then=lambda watch, number: watch.change(Knock, sinks=[other]))
+    assert [event.src_ip for event in other.events if isinstance(event, Alert) and event.state == "start"] == ["192.0.2.7"]
+
+
+def test_a_sink_that_stays_opens_its_destination_anew() -> None:
+    class Counting(Kept):
+        opened = 0
+
+        def reopen(self) -> None:
+            self.opened += 1
+
+    sink = Counting(SinkSettings(), SinkContext())
+    Watch(([], 1), ([], 2), detectors=[], then=lambda watch, number: watch.change(sinks=[sink]))
+    assert sink.opened == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -14,13 +14,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruptible:
-    """A source that ends at the first SIGINT or SIGTERM, within `with`; the second interrupts whatever runs."""
+    """A source that ends at the first SIGINT or SIGTERM, within `with`; the second interrupts whatever runs. `hurry` is called at the
+    first, once no batch is half done."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, hurry: Callable[[], None] = lambda: None) -> None:
         self._source = source
+        self._hurry = hurry
         self._faults: list[str] = []
         self._waits = False
         self._ends = False
+        self._over = False
 
     def __enter__(self) -> Interruptible:
         self._handlers = [(number, signal.signal(number, self._interrupt)) for number in _SIGNALS]
@@ -55,7 +58,9 @@ class Interruptible:
         while (batch := self._next(batches)) is not None:
             packets += len(batch)
             yield batch
+        self._over = True
         if self._ends:
+            self._hurry()
             self._faults.append(f"interrupted after {packets:,} packets; what came of them was written.")
 
     def _next(self, batches: Iterator[RawBatch]) -> RawBatch | None:
@@ -72,5 +77,7 @@ class Interruptible:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> Any:
         again, self._ends = self._ends, True
+        if self._over:
+            self._hurry()
         if self._waits or again:
             raise KeyboardInterrupt

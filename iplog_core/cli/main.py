@@ -16,6 +16,7 @@ from iplog_core.terminal import tell
 
 _COMMANDS = {
     "read": "read captures: who contacted whom, who is scanning",
+    "interfaces": "list what could be watched",
     "plugins": "list the plugins, or show one",
     "config": "check, show or begin a configuration",
 }
@@ -24,13 +25,14 @@ commands:
 {commands}
 
 examples:
+  sudo iplog                                  watch every interface that is up
+  sudo iplog -i eth0 --alerts-only            one interface, the alerts alone
   iplog read evening.pcap                     every contact and every alert
   iplog read --alerts-only monday.pcap.gz     the alerts alone
   iplog read --format json - < evening.pcap   JSON lines in the shape of EVE
 
 `iplog COMMAND --help` tells more of each. Plugins may bring commands of their own.
 """
-_NO_WATCHING = "watching interfaces is not part of this version; to read a capture: iplog read FILE."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,18 +74,17 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _without_command(common: argparse.Namespace, rest: list[str]) -> int:
-    """Read the capture of `-r`, or answer `--help`."""
+    """Read the capture of `-r`, or watch."""
     first = rest[0] if rest else ""
     if first.startswith("-r"):
         attached = [first[2:]] if first != "-r" else []
         return _run_built_in("read", [*attached, *rest[1:]], common)
-    if first in ("-h", "--help"):
-        _overview().print_help()
-        return EXIT_OK
-    known = [option for action in _overview()._actions for option in action.option_strings]
-    if first.startswith("--") and (near := did_you_mean(first.partition("=")[0], known)):
-        raise ConfigError(f"{first}: no such option of iplog.{near} See iplog --help.")
-    raise ConfigError(_NO_WATCHING)
+    from iplog_core.cli.watch import make_parser
+
+    commands = "\n".join(f"  {name:12}{what}" for name, what in _COMMANDS.items())
+    parsed = make_parser(_EXAMPLES.format(commands=commands)).parse_all(rest, common)
+    status: int = parsed.run(parsed)
+    return status
 
 
 def _run_built_in(name: str, rest: list[str], common: argparse.Namespace) -> int:
@@ -126,18 +127,6 @@ def _adder(commands: dict[str, Parser]) -> Callable[..., Parser]:
         return parser
 
     return add
-
-
-def _overview() -> Parser:
-    commands = "\n".join(f"  {name:12}{what}" for name, what in _COMMANDS.items())
-    parser = Parser(
-        prog="iplog",
-        usage="iplog [OPTIONS] COMMAND ...",
-        description="Writes down who talked to this host or network, and says at once who is probing or attacking it.",
-        epilog=_EXAMPLES.format(commands=commands),
-    )
-    add_common(parser)
-    return parser
 
 
 def _have_standard_streams() -> None:

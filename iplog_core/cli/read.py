@@ -7,17 +7,18 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from iplog_core.errors import EXIT_OK, EXIT_PARTIAL, CaptureError, ConfigError, IplogError, PluginError
+from iplog_core.cli.arguments import add_flag
+from iplog_core.errors import EXIT_OK, EXIT_PARTIAL, CaptureError, ConfigError
 
 if TYPE_CHECKING:
     from iplog_core.capture.source import Source
     from iplog_core.host import Host
-    from iplog_core.settings import SinkSettings
-    from iplog_core.sink import AnySink, SinkContext
+    from iplog_core.names import Names
+    from iplog_core.sink import SinkContext
     from iplog_core.terminal import Terminal
 
 _EXAMPLES = """\
@@ -29,7 +30,6 @@ examples:
 
 Exit status: 0 all was read, 1 a part of it, 2 nothing could be done.
 """
-_DEFAULT_FORMAT = "text"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -43,12 +43,14 @@ def add_command(add: Callable[..., argparse.ArgumentParser]) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", help="a capture; - is standard input")
     parser.add_argument("--since", metavar="TIME", type=parse_time, help="leave out packets before this time, in UTC unless it has an offset")
     parser.add_argument("--until", metavar="TIME", type=parse_time, help="leave out packets from this time on")
+    add_flag(parser, "--resolve", help="look up the names of hosts")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     from iplog_core.cli.interrupt import Interruptible
     from iplog_core.cli.setup import prepare
+    from iplog_core.cli.sinks import sinks_of_read
     from iplog_core.engine import Engine
     from iplog_core.terminal import Terminal
 
@@ -56,19 +58,33 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("--until: not later than --since, so that nothing lies between.")
     host, rules = prepare(options)
     terminal = Terminal(quiet=options.quiet)
-    sinks = _sinks(host, options, terminal)
+    names = _resolver(host, options)
+    sinks = sinks_of_read(host, options.format, _context(host, terminal, names))
     opened, unread = _open(options.files, host)
-    for line in unread:
+    skipped = [*host.config.skipped, *unread]
+    for line in (*host.config.notes, *skipped):
         terminal.note(line)
     unstopped: list[str] = []
-    with Interruptible(opened) as source, host.running(unstopped), terminal:
+    with ExitStack() as stack:
+        if names:
+            names.start(terminal.note)
+            stack.callback(names.close)
+
+        def hurry() -> None:
+            if names:
+                names.close()
+            engine.hurry(host.settings.end_timeout)
+
+        source = stack.enter_context(Interruptible(opened, hurry))
+        stack.enter_context(host.running(unstopped))
+        stack.enter_context(terminal)
         engine = Engine(
             host,
             source,
             sinks,
             rules,
             log=terminal.log,
-            alerts_only=options.alerts_only,
+            alerts_only=options.alerts_only or host.settings.alerts_only,
             stats=options.stats,
             when_full=host.settings.when_full or "block",
             since=options.since,
@@ -82,46 +98,29 @@ def run(options: argparse.Namespace) -> int:
     if not report.stats.packets and not faults and not unread:
         terminal.note(_no_packets(options))
     terminal.summary(report)
-    return EXIT_PARTIAL if faults or unread else EXIT_OK
+    return EXIT_PARTIAL if faults or skipped else EXIT_OK
 
 
-def _sinks(host: Host, options: argparse.Namespace, terminal: Terminal) -> list[AnySink]:
-    """Return the sink of `--format`, on standard output, and those that `--enable` names.
+def _resolver(host: Host, options: argparse.Namespace) -> Names | None:
+    if not options.resolve and not host.settings.names.resolve:
+        return None
+    from iplog_core.names import Names
 
-    A sink that `--enable` names and that writes to standard output takes the place of the default format.
-    """
+    return Names(host.settings.names, patient=True)
+
+
+def _context(host: Host, terminal: Terminal, names: Names | None) -> SinkContext:
     from iplog_core.sink import SinkContext
 
-    named = [sink for sink in host.sinks if sink[0].name in host.config.enable]
-    to_output = [sink for sink in named if _writes_to_standard_output(*sink)]
-    first = to_output[0] if to_output and not options.format else host.sink_for(options.format or _DEFAULT_FORMAT)
-    if others := [cls.name for cls, _ in to_output if cls is not first[0]]:
-        name = others[0]
-        raise ConfigError(f"--enable {name}: it would write to standard output, as {first[0].name} does; set plugins.{name}.path.")
-    context = SinkContext(
+    return SinkContext(
         mode="read",
         hostname=socket.gethostname(),
         pid=os.getpid(),
+        log_dest=host.settings.log_dest is not False,
+        names=names,
+        note=terminal.note,
         terminal=terminal if sys.stdout.isatty() else None,
     )
-    sinks = [_made(*first, replace(context, standard_output=True))]
-    return sinks + [_made(*sink, context) for sink in named if sink not in to_output]
-
-
-def _writes_to_standard_output(cls: type[AnySink], settings: SinkSettings) -> bool:
-    """Whether a sink that has a `format` is set to write to no file."""
-    return cls.format is not None and getattr(settings, "path", None) in (None, "-")
-
-
-def _made(cls: type[AnySink], settings: SinkSettings, context: SinkContext) -> AnySink:
-    from iplog_core.loader import reason
-
-    try:
-        return cls(settings, context)
-    except IplogError:
-        raise
-    except Exception as error:
-        raise PluginError(f"{cls.name}: the sink cannot be made: {reason(error)}.") from error
 
 
 def _open(names: list[str], host: Host) -> tuple[Source, list[str]]:

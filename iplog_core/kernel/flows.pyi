@@ -5,6 +5,7 @@ class Flows:
     opened: int
     evicted: int
     capacity: int
+    keep_ends: bool
     def __init__(
         self,
         *,

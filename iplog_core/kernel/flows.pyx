@@ -89,7 +89,7 @@ cdef class Flows:
     cdef Flow *flows
     cdef Rows decided
     cdef Rows ended
-    cdef bint keep_ends
+    cdef public bint keep_ends
     cdef readonly int64_t opened
     cdef readonly int64_t evicted
 

@@ -1,0 +1,283 @@
+"""`iplog` by itself: watch interfaces, write what happens as it happens."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from iplog_core.cli.arguments import Parser, add_common
+from iplog_core.cli.classic_options import add_classic
+from iplog_core.errors import EXIT_OK, EXIT_PARTIAL, IplogError, PluginError
+
+if TYPE_CHECKING:
+    from iplog_core.capture.live import Live
+    from iplog_core.events import Stats
+    from iplog_core.host import Host
+    from iplog_core.names import Names
+    from iplog_core.rules import Rules
+    from iplog_core.settings import Settings
+    from iplog_core.sink import AnySink
+
+_AT_THE_START = ("batch_size", "queue_size", "when_full", "end_timeout", "user", "group", "daemon", "pid_file", "flows", "names")
+"""Settings that a running iplog does not change."""
+
+_TO_END = 10.0
+"""Seconds that --kill waits for the end of another iplog, beside those that its sinks may take."""
+
+
+def make_parser(commands: str = "") -> Parser:
+    """Return the parser of `iplog` without a command; `commands` is what --help says of the others."""
+    parser = Parser(
+        prog="iplog",
+        usage="iplog [OPTIONS]\n       iplog COMMAND [OPTIONS] ...",
+        description="Writes down who talks to this host or network, and says at once who is probing or attacking it.\n"
+        "Without a command it watches interfaces; that takes root, or the capability CAP_NET_RAW.",
+        epilog=commands,
+    )
+    add_common(parser)
+    add_classic(parser)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.kill or options.restart:
+        return _tell_running(options)
+    from iplog_core.cli.setup import prepare
+
+    host, rules = prepare(options)
+    return _Watch(options, host).run(rules)
+
+
+def _tell_running(options: argparse.Namespace) -> int:
+    from iplog_core.cli.setup import load_config
+    from iplog_core.process.control import kill, restart
+    from iplog_core.process.pidfile import DEFAULT
+
+    settings = load_config(options).settings
+    path = settings.pid_file or DEFAULT
+    return kill(path, settings.end_timeout + _TO_END) if options.kill else restart(path)
+
+
+class _Watch:
+    """A watch from its start to its end, and what SIGHUP changes of it."""
+
+    def __init__(self, options: argparse.Namespace, host: Host) -> None:
+        from iplog_core.notices import Notices
+        from iplog_core.terminal import Terminal
+
+        self._options = options
+        self._host = host
+        self._settings = host.settings
+        self._terminal = Terminal(quiet=options.quiet)
+        self._notices = Notices(self._terminal.note)
+        self._live: Live
+        self._names: Names | None = None
+        self._captures = self._reread = self._ended = False
+        self._failed = False
+
+    def run(self, rules: Rules | None) -> int:
+        from iplog_core.engine import Engine
+        from iplog_core.process.daemon import detach
+        from iplog_core.process.privileges import find
+
+        settings = self._settings
+        identity = find(settings.user, settings.group)
+        rules = _within_scope(rules, settings)
+        readiness = detach() if settings.daemon else None
+        with ExitStack() as stack:
+            stack.enter_context(self._signals())
+            self._take_pid_file(stack)
+            self._live = self._capture(rules)
+            self._captures = True
+            stack.callback(self._live.close)
+            self._names = self._resolver(stack)
+            self._engine = Engine(
+                self._host,
+                self._live,
+                self._sinks(self._host),
+                rules,
+                log=self._terminal.log,
+                alerts_only=self._alerts_only(self._host),
+                stats=self._options.stats,
+                when_full=settings.when_full or "drop",
+                progress=self._between_batches,
+                notices=self._notices,
+                interfaces=self._live.stats,
+                patience=settings.end_timeout,
+            )
+            self._engine.open()
+            if identity:
+                self._engine.hand_over(-1 if identity.uid is None else identity.uid, identity.gid)
+                identity.take()
+            self._host.start()
+            stack.callback(self._stop_plugins)
+            self._notices.log("iplog started.")
+            for line in self._host.config.notes:
+                self._notices.note(line)
+            self._tell(self._host.config.skipped)
+            self._say_what_is_watched()
+            if readiness:
+                readiness.ready()
+            report = self._engine.run()
+        self._terminal.summary(report, always=not self._options.quiet)
+        return EXIT_PARTIAL if report.faults or self._failed else EXIT_OK
+
+    def _take_pid_file(self, stack: ExitStack) -> None:
+        from iplog_core.process.pidfile import DEFAULT, PidFile
+
+        path = self._settings.pid_file or (DEFAULT if self._settings.daemon else None)
+        if path:
+            stack.enter_context(PidFile(path))
+
+    def _capture(self, rules: Rules | None) -> Live:
+        from iplog_core.capture.interfaces import to_watch
+        from iplog_core.capture.live import Live
+        from iplog_core.kernel_filter import kernel_filter
+
+        settings = self._settings
+        return Live(
+            to_watch(settings.interfaces),
+            settings.capture,
+            promiscuous=bool(settings.promisc),
+            batch_size=settings.batch_size,
+            filter=kernel_filter(rules, settings.capture.filter),
+            note=self._notices.note,
+        )
+
+    def _resolver(self, stack: ExitStack) -> Names | None:
+        from iplog_core.names import Names
+
+        if self._settings.names.resolve is False:
+            return None
+        names = Names(self._settings.names, patient=False)
+        names.start(self._notices.note)
+        stack.callback(names.close)
+        return names
+
+    def _sinks(self, host: Host) -> list[AnySink]:
+        from iplog_core.cli.sinks import sinks_of_watch
+        from iplog_core.sink import SinkContext
+
+        to_terminal = sys.stdout.isatty()
+        log_dest = host.settings.log_dest
+        context = SinkContext(
+            mode="watch",
+            hostname=socket.gethostname().partition(".")[0],
+            pid=os.getpid(),
+            log_dest=bool(self._settings.promisc) if log_dest is None else log_dest,
+            names=self._names,
+            note=self._notices.note,
+            terminal=self._terminal if to_terminal else None,
+        )
+        return sinks_of_watch(host, self._options.format, context, to_terminal=to_terminal, in_background=self._settings.daemon)
+
+    def _alerts_only(self, host: Host) -> bool:
+        return self._options.alerts_only or host.settings.alerts_only
+
+    def _stop_plugins(self) -> None:
+        try:
+            self._host.stop()
+        except PluginError as error:
+            self._tell(error.faults)
+
+    def _tell(self, faults: Iterable[str]) -> None:
+        for line in faults:
+            self._failed = True
+            self._notices.note(line)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT end the watch, the second one whatever runs; SIGHUP reads the configuration again."""
+        before = [(number, signal.signal(number, self._end)) for number in (signal.SIGTERM, signal.SIGINT)]
+        before.append((signal.SIGHUP, signal.signal(signal.SIGHUP, self._ask_to_reread)))
+        try:
+            yield
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        if self._ended or not self._captures:
+            raise KeyboardInterrupt
+        self._ended = True
+        self._live.stop()
+
+    def _ask_to_reread(self, number: int, frame: FrameType | None) -> None:
+        self._reread = True
+        if self._captures:
+            self._live.wake()
+
+    def _between_batches(self, stats: Stats) -> None:
+        if self._reread:
+            self._reread = False
+            self._change()
+
+    def _change(self) -> None:
+        """Read the configuration again, and go on with it; where it is wrong, with the one in force."""
+        from iplog_core.capture.interfaces import to_watch
+        from iplog_core.cli.setup import prepare
+        from iplog_core.kernel_filter import kernel_filter
+
+        try:
+            host, rules = prepare(self._options)
+            rules = _within_scope(rules, host.settings)
+            sinks = self._sinks(host)
+            faults = self._live.rearm(to_watch(host.settings.interfaces), kernel_filter(rules, host.settings.capture.filter))
+        except IplogError as error:
+            self._tell([*error.faults, "the configuration was not changed; the one in force stays."])
+            self._engine.reopen()
+            return
+        self._tell([*faults, *host.config.skipped])
+        self._stop_plugins()
+        self._host = host
+        self._engine.change(host, rules, sinks, alerts_only=self._alerts_only(host))
+        try:
+            host.start()
+        except PluginError as error:
+            self._tell(error.faults)
+        for name in _changed_in_vain(self._settings, host.settings):
+            self._notices.note(f"{name}: what was changed takes effect when iplog is started again.")
+        self._notices.note("the configuration was read again.")
+
+    def _say_what_is_watched(self) -> None:
+        if self._options.quiet:
+            return
+        settings, config = self._host.settings, self._host.config
+        told = [
+            f"watching {', '.join(self._live.names)}{' in promiscuous mode' if settings.promisc else ''}",
+            f"configuration: {config.file or 'the defaults'}",
+            f"plugins: {', '.join(settings.enable or ())}",
+            f"writing: {', '.join(sink.name for sink in self._engine.sinks)}",
+        ]
+        if settings.capture.filter:
+            told.append(f"filter: {settings.capture.filter}")
+        self._terminal.note(f"{'; '.join(told)}.")
+
+
+def _within_scope(rules: Rules | None, settings: Settings) -> Rules | None:
+    """Let rules hide, too, what is between hosts that nobody asked to watch. Raise ConfigError where `promisc` has a fault."""
+    if not settings.promisc:
+        return rules
+    from iplog_core.capture.interfaces import own_addresses
+    from iplog_core.rules import Rules, compile_scope
+
+    scope = compile_scope(settings.promisc, own_addresses())
+    return (rules or Rules([])).within(scope) if scope else rules
+
+
+def _changed_in_vain(before: Settings, after: Settings) -> list[str]:
+    """Return the settings that differ and hold from the start of a watch to its end."""
+    names = [name for name in _AT_THE_START if getattr(before, name) != getattr(after, name)]
+    if bool(before.promisc) != bool(after.promisc):
+        names.append("promisc")
+    if before.capture.model_copy(update={"filter": None}) != after.capture.model_copy(update={"filter": None}):
+        names.append("capture")
+    return names
