@@ -6,9 +6,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -101,7 +99,6 @@ class Engine:
         self._notices = notices
         self._captured = interfaces
         self._patience = patience
-        self._until: float | None = None
         self._muted = frozenset(settings.mute)
         self._with_stats = stats
         self._stats = Stats()
@@ -153,7 +150,7 @@ class Engine:
             if self._patience is not None:
                 self.hurry(self._patience)
             for outlet in self._outlets:
-                outlet.stop(lambda: self._until)
+                outlet.stop()
         self._stats.queue_drops = self._dropped
         if self._stopped:
             raise BrokenPipeError
@@ -166,7 +163,8 @@ class Engine:
 
     def hurry(self, patience: float) -> None:
         """Give the sinks no more than `patience` seconds from now to write what waits for them. A signal handler may call this."""
-        self._until = monotonic() + patience
+        for outlet in self._outlets:
+            outlet.hurry(patience)
 
     def change(self, host: Host, rules: Rules | None, sinks: Sequence[AnySink], *, alerts_only: bool) -> None:
         """Go on with other plugins, rules and sinks, from `progress` or between batches.
@@ -229,8 +227,7 @@ class Engine:
             kept.append(outlet)
         for outlet in self._outlets:
             if outlet not in kept:
-                end = monotonic() + (self._patience or 0.0)
-                outlet.stop(partial(float, end))
+                outlet.stop(self._patience)
                 self._lost += outlet.drops
         self._outlets = kept
 

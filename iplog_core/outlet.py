@@ -52,6 +52,7 @@ class Outlet:
         self._queue = _Queue(size)
         self._told = -_TELL_AGAIN
         self._untold = 0
+        self._until: float | None = None
         self._opened = threading.Event()
         self._error: IplogError | None = None
         self._thread = threading.Thread(target=self._work, name=f"sink {sink.name}", daemon=True)
@@ -76,15 +77,18 @@ class Outlet:
         """Let the sink open its destination anew, before it writes anything more."""
         self._queue.interject(self.sink.reopen)
 
-    def stop(self, until: Callable[[], float | None] = lambda: None) -> None:
-        """Write what is queued, and close the sink. What is not written when `time.monotonic` is at `until` is lost; None: it takes as long as it takes.
+    def hurry(self, patience: float) -> None:
+        """Give the sink `patience` more seconds until its end. A signal handler may call this while `stop` waits."""
+        self._until = monotonic() + patience
 
-        `until` is asked again and again, since a signal may cut it short.
-        """
+    def stop(self, patience: float | None = None) -> None:
+        """Write what is queued, and close the sink. What is not written after `patience` seconds is lost; None: it takes as long as it takes."""
+        if patience is not None:
+            self.hurry(patience)
         if not self._thread.is_alive():
             return
         self._queue.end()
-        while self._thread.is_alive() and ((end := until()) is None or monotonic() < end):
+        while self._thread.is_alive() and (self._until is None or monotonic() < self._until):
             self._thread.join(_ASK_AGAIN)
         if self._thread.is_alive():
             self.sink.give_up()

@@ -117,7 +117,7 @@ def test_a_sink_that_waits_for_its_server_is_told_when_time_is_up() -> None:
 
     made, faults = outlet(Waiting(SinkSettings(), SinkContext()))
     made.put([notice(1)])
-    made.stop(lambda: 0.0)
+    made.stop(0.01)
     assert (made.drops, faults) == (1, ["kept: it could not write: Connection refused; what is lost is counted."])
 
 
@@ -127,7 +127,7 @@ def test_a_sink_that_hangs_does_not_hold_up_the_end_and_what_it_had_is_counted()
     made.put([records(3)])
     sink.reached.wait()
     made.put([records(1)])
-    made.stop(lambda: 0.0)
+    made.stop(0.01)
     sink.go.set()
     assert (made.drops, faults) == (4, ["kept: it did not end in time; 4 events are lost."])
 
