@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -124,8 +125,8 @@ class Engine:
         self._detectors = [_Guarded(_made(detector, given, self._context)) for detector, given in host.detectors]
         self._queues: tuple[int, Literal["block", "drop"]] = (settings.queue_size, when_full)
         self._outlets = [self._outlet(sink) for sink in sinks]
+        self._replaced: list[Outlet] = []
         self._open = False
-        self._lost = 0
 
     def open(self) -> None:
         """Open the sinks. Raise IplogError where one cannot be. `run` does it where it was not done."""
@@ -149,7 +150,7 @@ class Engine:
             self._source.close()
             if self._patience is not None:
                 self.hurry(self._patience)
-            for outlet in self._outlets:
+            for outlet in self._every_outlet:
                 outlet.stop()
         self._stats.queue_drops = self._dropped
         if self._stopped:
@@ -163,14 +164,14 @@ class Engine:
 
     def hurry(self, patience: float) -> None:
         """Give the sinks no more than `patience` seconds from now to write what waits for them. A signal handler may call this."""
-        for outlet in self._outlets:
+        for outlet in self._every_outlet:
             outlet.hurry(patience)
 
     def change(self, host: Host, rules: Rules | None, sinks: Sequence[AnySink], *, alerts_only: bool) -> None:
         """Go on with other plugins, rules and sinks, from `progress` or between batches.
 
-        A detector or a sink whose settings are what they were stays as it is, with all that it knows, and a sink opens its destination anew. The episodes
-        of a detector that goes end now. What cannot be set up or opened is a line in `notices`; the rest is in force.
+        A detector or a sink whose settings are what they were stays as it is, with all that it knows. The episodes of a detector
+        that goes end now. What cannot be set up or opened is a line in `notices`; the rest is in force.
         """
         self._hook, self._rules, self._muted = host.hook, rules, frozenset(host.settings.mute)
         self._context.log = None if alerts_only else self._found_records
@@ -222,14 +223,13 @@ class Engine:
                     for line in error.faults:
                         self._fault(line)
                     continue
-            else:
-                outlet.reopen()
             kept.append(outlet)
-        for outlet in self._outlets:
-            if outlet not in kept:
-                outlet.stop(self._patience)
-                self._lost += outlet.drops
+        leaving = [outlet for outlet in self._outlets if outlet not in kept]
         self._outlets = kept
+        self._replaced += leaving
+        for outlet in leaving:
+            # One that hangs must not hold up the packets.
+            threading.Thread(target=outlet.stop, args=(self._patience,), daemon=True).start()
 
     def _outlet(self, sink: AnySink) -> Outlet:
         return Outlet(sink, *self._queues, self._fault, self._notices.note if self._notices else self._log)
@@ -239,6 +239,7 @@ class Engine:
         return any(outlet.closed for outlet in self._outlets)
 
     def _batch(self, raw: RawBatch) -> None:
+        self._emit_notices()
         n = len(raw)
         block = np.empty(n * BYTES_PER_PACKET, np.uint8)
         self._clock, pieces = decode(
@@ -256,6 +257,7 @@ class Engine:
         self._emit_notices()
         if self._progress:
             self._progress(self._stats)
+            self._emit_notices()
 
     def _finish(self) -> None:
         """Let all that is still open end after the last packet."""
@@ -391,7 +393,11 @@ class Engine:
 
     @property
     def _dropped(self) -> int:
-        return self._lost + sum(outlet.drops for outlet in self._outlets)
+        return sum(outlet.drops for outlet in self._every_outlet)
+
+    @property
+    def _every_outlet(self) -> list[Outlet]:
+        return [*self._replaced, *self._outlets]
 
     def _fault(self, line: str) -> None:
         self._faults.append(line)

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
@@ -46,6 +47,8 @@ class Outlet:
         self.drops = 0
         self.closed = False
         self._failed = False
+        self._failure_told = -_TELL_AGAIN
+        self._lost_to_failure = 0
         self._blocks = when_full == "block"
         self._fault = fault
         self._note = note
@@ -78,8 +81,8 @@ class Outlet:
         self._queue.interject(self.sink.reopen)
 
     def hurry(self, patience: float) -> None:
-        """Give the sink `patience` more seconds until its end. A signal handler may call this while `stop` waits."""
-        self._until = monotonic() + patience
+        """Give the sink no more than `patience` seconds until its end. A signal handler may call this while `stop` waits."""
+        self._until = min(self._until or inf, monotonic() + patience)
 
     def stop(self, patience: float | None = None) -> None:
         """Write what is queued, and close the sink. What is not written after `patience` seconds is lost; None: it takes as long as it takes."""
@@ -94,9 +97,8 @@ class Outlet:
             self.sink.give_up()
             self._thread.join(_HUNG)
         if self._thread.is_alive():
-            lost = self._queue.left
-            self.drops += lost
-            self._fault(f"{self.sink.name}: it did not end in time; {lost:,} events are lost.")
+            self.drops += self._queue.left
+            self._fault(f"{self.sink.name}: it did not end in time; {self.drops:,} events are lost in all.")
 
     def _let_expect(self, events: Sequence[Event]) -> None:
         try:
@@ -105,10 +107,15 @@ class Outlet:
             self._tell_failure(f"it could not get ready: {_reason(error)}; its lines are written all the same.")
 
     def _tell_failure(self, what: str) -> None:
-        """Tell what the sink failed in, the first time."""
-        if not self._failed:
-            self._failed = True
+        """Tell what the sink fails in, once until it succeeds, and once a minute at the most."""
+        if not self._failed and (now := monotonic()) - self._failure_told >= _TELL_AGAIN:
+            self._failed, self._failure_told = True, now
             self._fault(f"{self.sink.name}: {what}")
+
+    def _tell_success(self) -> None:
+        if self._failed:
+            self._note(f"{self.sink.name}: it writes again; {self._lost_to_failure:,} events were lost.")
+            self._failed, self._lost_to_failure = False, 0
 
     def _tell_losses(self) -> None:
         if self._untold and (now := monotonic()) - self._told >= _TELL_AGAIN:
@@ -129,23 +136,28 @@ class Outlet:
         while (item := self._queue.get()) is not None:
             if isinstance(item, _Waiting):
                 self.sink.queued = item.since
-                self._guarded(partial(self.sink.write, item.events), item.count)
+                if self._guarded(partial(self.sink.write, item.events), item.count):
+                    self._tell_success()
             else:
                 self._guarded(item, 0)
             self._queue.done()
         self._guarded(self.sink.close, 0)
 
-    def _guarded(self, step: Callable[[], None], events: int) -> None:
-        """Take a step of the sink's; what it raises costs `events`, never the run."""
+    def _guarded(self, step: Callable[[], None], events: int) -> bool:
+        """Take a step of the sink's and tell whether it succeeded; what it raises costs `events`, never the run."""
         if self.closed:
-            return
+            return False
         try:
             step()
-        except BrokenPipeError:
-            self.closed = True
+            return True
         except (Exception, SystemExit) as error:
-            self._tell_failure(f"it could not write: {_reason(error)}; what is lost is counted.")
+            if isinstance(error, BrokenPipeError) and self.sink.context.standard_output:
+                self.closed = True
+                return False
             self.drops += max(events, 1)
+            self._lost_to_failure += max(events, 1)
+            self._tell_failure(f"it could not write: {_reason(error)}; what is lost is counted.")
+            return False
 
 
 class _Waiting:

@@ -32,8 +32,13 @@ class SingleFile:
     def load(self) -> ModuleType:
         """Import the file. Raise PluginError where there is none, and whatever its code raises."""
         if not self.path.is_file():
+            _loaded.pop(self.path, None)
             what = "a folder" if self.path.is_dir() else "no such file"
             raise PluginError(f"{what}; expected a Python file")
+        about = self.path.stat()
+        version = (about.st_mtime_ns, about.st_size, about.st_ino)
+        if self.path in _loaded and _loaded[self.path][0] == version:
+            return _loaded[self.path][1]
         name = f"iplog_single_{self.name}"
         while name in sys.modules:
             name += "_"
@@ -48,4 +53,9 @@ class SingleFile:
         except BaseException:
             del sys.modules[name]
             raise
+        _loaded[self.path] = (version, module)
         return module
+
+
+_loaded: dict[Path, tuple[tuple[int, int, int], ModuleType]] = {}
+"""Modules by their files, each with the version of the file that it is of: a configuration that is read again finds the same classes again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -96,9 +97,12 @@ def open_output(path: str | None) -> BinaryIO:
     if path is None:
         return sys.stdout.buffer
     try:
-        return open(path, "ab")
+        # Without waiting: a pipe that nobody reads would hold up the start for ever.
+        output = open(path, "ab", 0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK, 0o666))  # noqa: SIM115
+        os.set_blocking(output.fileno(), True)
+        return output
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
+        reason = "nobody reads this pipe" if getattr(error, "errno", 0) == errno.ENXIO else getattr(error, "strerror", None) or error
         raise IplogError(f"{path}: {reason}; a sink needs a file that it may write to.") from None
 
 
@@ -108,6 +112,23 @@ def reopen_output(output: BinaryIO, path: str) -> BinaryIO:
     with suppress(OSError):  # what it could not write was told when it was written
         output.close()
     return fresh
+
+
+def write_output(output: BinaryIO, data: bytes) -> None:
+    """Write bytes and push them out, all of them or none: what a full disk cuts off is taken back, so that no line is torn. Raise OSError."""
+    if output is sys.stdout.buffer:
+        output.write(data)
+        output.flush()
+        return
+    done, rest = 0, memoryview(data)
+    try:
+        while done < len(rest):
+            done += os.write(output.fileno(), rest[done:])
+    except OSError:
+        if done:
+            with suppress(OSError):  # a pipe takes nothing back
+                os.ftruncate(output.fileno(), os.fstat(output.fileno()).st_size - done)
+        raise
 
 
 def hand_over_output(output: BinaryIO | None, uid: int, gid: int) -> None:

@@ -411,15 +411,3 @@ def test_a_sink_that_comes_with_a_change_gets_what_comes_after() -> None:
     other = Kept(SinkSettings(), SinkContext(log_dest=False))
     Watch(([tcp()], 1), ([tcp(at=10, src="192.0.2.7")], 11), detectors=[Knock], then=lambda watch, number: watch.change(Knock, sinks=[other]))
     assert [event.src_ip for event in other.events if isinstance(event, Alert) and event.state == "start"] == ["192.0.2.7"]
-
-
-def test_a_sink_that_stays_opens_its_destination_anew() -> None:
-    class Counting(Kept):
-        opened = 0
-
-        def reopen(self) -> None:
-            self.opened += 1
-
-    sink = Counting(SinkSettings(), SinkContext())
-    Watch(([], 1), ([], 2), detectors=[], then=lambda watch, number: watch.change(sinks=[sink]))
-    assert sink.opened == 1

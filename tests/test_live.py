@@ -359,11 +359,17 @@ def test_it_takes_another_filter_when_it_is_told_to(sensor: Host, wire: Wire) ->
     assert watch.packets == [("eth0", udp(dport=10).data)]
 
 
-def test_what_it_cannot_do_it_tells_and_goes_on_as_before(sensor: Host, wire: Wire) -> None:
+def test_an_interface_that_cannot_be_opened_then_is_told_and_the_others_are_watched_on(sensor: Host, wire: Wire) -> None:
     with Watch(sensor) as watch, sensor.inside():
-        faults = watch.live.rearm(["eth0", "eth7"], "tpc port 80")
-        assert "syntax error" in faults[0]
-        assert faults[1:] == ["eth7: no such interface."]
+        assert watch.live.rearm(["eth0", "eth7"], PORT_9) == ["eth7: no such interface."]
+        wire.send(numbered(3))
+        watch.wait_for_packets(3)
+
+
+def test_a_filter_that_is_none_changes_nothing(sensor: Host, wire: Wire, second: Wire) -> None:
+    with Watch(sensor) as watch, sensor.inside():
+        with pytest.raises(CaptureError, match="syntax error"):
+            watch.live.rearm(["eth1"], "tpc port 80")
         wire.send(numbered(3))
         watch.wait_for_packets(3)
 

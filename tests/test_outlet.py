@@ -129,7 +129,7 @@ def test_a_sink_that_hangs_does_not_hold_up_the_end_and_what_it_had_is_counted()
     made.put([records(1)])
     made.stop(0.01)
     sink.go.set()
-    assert (made.drops, faults) == (4, ["kept: it did not end in time; 4 events are lost."])
+    assert (made.drops, faults) == (4, ["kept: it did not end in time; 4 events are lost in all."])
 
 
 def test_a_sink_knows_since_when_its_events_wait() -> None:
@@ -175,6 +175,20 @@ def test_a_sink_that_cannot_write_costs_its_events_and_one_line() -> None:
     assert (made.drops, faults) == (2, ["kept: it could not write: No space left on device; what is lost is counted."])
 
 
+def test_a_sink_that_writes_again_tells_what_was_lost_meanwhile() -> None:
+    class Flaky(Kept):
+        def write(self, events: Sequence[Event]) -> None:
+            if len(events) > 1:
+                raise OSError(28, "No space left on device")
+
+    made, told = outlet(Flaky(SinkSettings(), SinkContext()))
+    made.put([Stats(), Stats(), Stats()])
+    made.put([Stats(), Stats()])
+    made.put([Stats()])
+    made.stop()
+    assert told[1:] == ["kept: it writes again; 5 events were lost."]
+
+
 def test_a_sink_that_cannot_be_opened_stops_the_start() -> None:
     class Shut(Kept):
         def open(self) -> None:
@@ -211,7 +225,7 @@ def test_a_reader_that_went_away_is_no_fault_but_the_end() -> None:
         def write(self, events: Sequence[Event]) -> None:
             raise BrokenPipeError
 
-    made, faults = outlet(Unread(SinkSettings(), SinkContext()))
+    made, faults = outlet(Unread(SinkSettings(), SinkContext(standard_output=True)))
     made.put([Stats()])
     made.stop()
     assert (made.closed, faults) == (True, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -200,6 +201,7 @@ def test_quiet_it_says_nothing(sensor: Host, peer: Host, tmp_path: Path) -> None
     ("arguments", "line"),
     [
         (("-i", "eth7"), "eth7: no such interface. There are: eth0, lo."),
+        (("-l", "pipe"), "pipe: nobody reads this pipe; a sink needs a file that it may write to."),
         (("-a", "198.18.0.0/33"), "-a: '33' is no prefix length; "),
         (("--user", "nobdy"), "user: there is no user 'nobdy'. Did you mean nobody?"),
         (("--set", "capture.filter='tpc'"), "the filter 'tpc' is none: "),
@@ -207,6 +209,7 @@ def test_quiet_it_says_nothing(sensor: Host, peer: Host, tmp_path: Path) -> None
     ],
 )
 def test_what_keeps_it_from_starting_is_told_in_one_line(sensor: Host, tmp_path: Path, arguments: tuple[str, ...], line: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
     watch = Watching(sensor, tmp_path, "--stdout" if arguments[0] != "-l" else "-o", *NUMBERS, *arguments)
     assert watch.process.wait(PATIENCE) == 2
     assert (watch.told.startswith(line), watch.told.count("\n")) == (True, 1)
@@ -278,6 +281,67 @@ def test_a_configuration_that_is_wrong_at_hup_is_told_and_the_one_before_stays(s
         assert watch.end() == 1
 
 
+def test_a_filter_that_is_wrong_at_hup_leaves_everything_as_it_is(sensor: Host, peer: Host, tmp_path: Path) -> None:
+    file = tmp_path / "iplog.toml"
+    file.write_text("rules = ['ignore tcp dport 4001']")
+    with watching(sensor, tmp_path, "--config", "iplog.toml", "--stdout", *NUMBERS) as watch:
+        file.write_text("[capture]\nfilter = 'bogus ('")
+        watch.send(signal.SIGHUP)
+        watch.wait_for_line("the configuration was not changed; the one in force stays.")
+        knock(peer, [4001, 4002])
+        watch.wait_for_line("port 4002")
+        assert not attempts(watch, "port 4001")
+
+
+@pytest.mark.parametrize("named", [(), ("-i", "eth0,lo")], ids=["default", "named"])
+def test_hup_keeps_an_interface_that_is_down_just_then(sensor: Host, peer: Host, tmp_path: Path, named: tuple[str, ...]) -> None:
+    with watching(sensor, tmp_path, "--stdout", *named, *NUMBERS) as watch:
+        sensor("ip", "link", "set", "eth0", "down")
+        watch.wait_for_line("eth0: the interface went down.")
+        watch.send(signal.SIGHUP)
+        watch.wait_for_line("the configuration was read again.")
+        sensor("ip", "link", "set", "eth0", "up")
+        watch.wait_for_line("eth0: the interface is up again.")
+        knock(peer, [4005])
+        watch.wait_for_line("port 4005")
+
+
+def test_a_detector_of_a_file_goes_on_over_hup_as_long_as_the_file_is_the_same(sensor: Host, peer: Host, tmp_path: Path) -> None:
+    (tmp_path / "telnet.py").write_text(TELNET)
+    with watching(sensor, tmp_path, "--stdout", "--set", 'plugin_paths=["telnet.py"]', *NUMBERS) as watch:
+        knock(peer, [23])
+        watch.wait_for_line("telnet knock detected")
+        watch.send(signal.SIGHUP)
+        watch.wait_for_line("the configuration was read again.")
+        knock(peer, [23, 4000])
+        watch.wait_for_line("port 4000")
+    assert sum("telnet knock" in line for line in watch.lines) == 1
+
+
+TELNET = """
+from iplog_core import AlertKind, DetectorSettings, PacketDetector
+
+class Telnet(PacketDetector[DetectorSettings]):
+    name = "telnet"
+    kinds = {"telnet": AlertKind("TCP: telnet knock", "low")}
+
+    def on_packet(self, packet):
+        if packet.is_syn and packet.dport == 23:
+            self.alert("telnet", packet)
+"""
+
+
+def test_what_breaks_at_hup_in_an_unforeseen_way_does_not_end_the_watch(sensor: Host, peer: Host, tmp_path: Path) -> None:
+    file = tmp_path / "plugin.py"
+    file.write_text(TELNET)
+    with watching(sensor, tmp_path, "--stdout", "--set", 'plugin_paths=["plugin.py"]', *NUMBERS) as watch:
+        file.write_text("import iplog_core.cli.setup\niplog_core.cli.setup.compiled_rules = None\n" + TELNET)
+        watch.send(signal.SIGHUP)
+        watch.wait_for_line("the configuration was not changed; the one in force stays.")
+        knock(peer, [4000])
+        watch.wait_for_line("port 4000")
+
+
 def test_a_log_that_is_rotated_under_traffic_loses_no_line(sensor: Host, peer: Host, tmp_path: Path) -> None:
     log = tmp_path / "iplog.log"
     with watching(sensor, tmp_path, "--rule", "ignore icmp", "--alerts-only=no", "-l", str(log), *NUMBERS) as watch:
@@ -317,6 +381,27 @@ def test_it_ends_cleanly_with_a_summary(sensor: Host, peer: Host, tmp_path: Path
     assert watch.lines[0].endswith(": iplog started.")
     assert re.search(r": iplog stopped: \d+ packets, 0 alerts; the kernel dropped 0 packets, the sinks 0 events\.$", watch.lines[-1])
     assert re.search(r"^eth0 +\d+  received; the kernel dropped 0, the interface 0; ring 16\.8 MB", watch.told, re.MULTILINE)
+
+
+@needs("hping3")
+def test_ctrl_c_pressed_twice_in_a_flood_ends_it_cleanly(sensor: Host, peer: Host, tmp_path: Path) -> None:
+    with watching(sensor, tmp_path, "--stdout", *NUMBERS) as watch:
+        flood = subprocess.Popen(
+            peer.command("timeout", "3", "hping3", "--flood", "-S", "-p", "80", "198.18.0.1"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        watch.wait_for_line("SYN flood detected")
+        watch.send(signal.SIGINT)
+        assert watch.end(signal.SIGINT) in (0, 1)
+        flood.wait(PATIENCE)
+    assert "Traceback" not in watch.told
+
+
+def test_signals_that_come_while_it_ends_change_nothing(sensor: Host, tmp_path: Path) -> None:
+    with watching(sensor, tmp_path, "--stdout", *NUMBERS) as watch:
+        watch.send(signal.SIGTERM)
+        while watch.process.poll() is None:
+            watch.send(signal.SIGHUP)
+    assert (watch.process.returncode, "packets" in watch.told) == (0, True)
 
 
 def test_in_the_background_it_is_known_by_its_pid_file(sensor: Host, peer: Host, tmp_path: Path) -> None:

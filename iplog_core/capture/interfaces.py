@@ -46,15 +46,16 @@ def interfaces() -> list[Interface]:
     return sorted(there, key=lambda interface: (interface.loopback, interface.name))
 
 
-def to_watch(names: Sequence[str]) -> list[str]:
-    """Return the names of the interfaces to watch: those given, each once, or, where none is, all that are up, loopback apart.
+def to_watch(names: Sequence[str], watched: Sequence[str] = ()) -> list[str]:
+    """Return the names of the interfaces to watch: those given, each once, or, where none is, all that are up, loopback apart, and those of `watched`.
 
-    Raise CaptureError with one line for each name that no interface has, for `any` beside others, or where nothing is left to watch.
+    What is watched already may be down, or gone for a while. Raise CaptureError with one line for each other name that no interface has, for `any` beside
+    others, or where nothing is left to watch.
     """
     there = interfaces()
     if not names:
-        return _default(there)
-    known = {interface.name for interface in there} | {ANY}
+        return _default(there, watched)
+    known = {interface.name for interface in there} | {ANY, *watched}
     faults = [f"{name}: no such interface. {_there_are(there)}" for name in dict.fromkeys(names) if name not in known]
     if ANY in names and len(set(names)) > 1:
         faults.append(f"{ANY}: it stands for all interfaces, and packets would come twice; name it alone, or leave it out.")
@@ -86,8 +87,8 @@ def own_addresses() -> list[str]:
     return list(dict.fromkeys([*addresses, *broadcasts]))
 
 
-def _default(there: Sequence[Interface]) -> list[str]:
-    names = [interface.name for interface in there if interface.watched_by_default]
+def _default(there: Sequence[Interface], watched: Sequence[str]) -> list[str]:
+    names = list(dict.fromkeys([*watched, *(interface.name for interface in there if interface.watched_by_default)]))
     if not names:
         raise CaptureError(f"no interface is up but loopback; bring one up, or name one with -i. {_there_are(there)}")
     return names

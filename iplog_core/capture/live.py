@@ -107,15 +107,23 @@ class Live:
                 os.write(self._wake_end, b"\0")
 
     def rearm(self, names: Sequence[str], filter: str | None) -> list[str]:
-        """Watch these interfaces from now on, with this filter. Return a line for each fault; what cannot be changed stays as it was."""
-        faults = self._refilter(filter or "")
-        faults += self._open([name for name in names if name not in self.names])
+        """Watch these interfaces from now on, with this filter. Return a line for each that cannot be opened.
+
+        Raise CaptureError where the filter is none; then nothing was changed.
+        """
+        self._refilter(filter or "")
+        before = self.names
+        faults = self._open([name for name in names if name not in before])
         gone = [watched for watched in self._watched if watched.name not in names]
         if len(gone) < len(self._watched):
             for watched in gone:
                 watched.close()
                 self._watched.remove(watched)
                 self._left[watched.name] = watched
+                self._note(f"{watched.name}: the interface is not watched any more.")
+        for name in self.names:
+            if name not in before:
+                self._note(f"{name}: the interface is watched from now on.")
         return faults
 
     def close(self) -> None:
@@ -166,18 +174,17 @@ class Live:
                 self._note(line)
         return list(dict.fromkeys(faults))
 
-    def _refilter(self, filter: str) -> list[str]:
+    def _refilter(self, filter: str) -> None:
         before, self._options = self._options, replace(self._options, filter=filter)
         try:
             for watched in self._watched:
                 watched.filter(self._options)
-        except CaptureError as error:
+        except CaptureError:
             self._options = before
             for watched in self._watched:
                 with contextlib.suppress(CaptureError):
                     watched.filter(before)
-            return list(error.faults)
-        return []
+            raise
 
     def _wait(self, until: float) -> bool:
         """Wait for packets, at the most `until` then; return whether somebody woke us."""

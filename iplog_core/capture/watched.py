@@ -100,10 +100,11 @@ class Watched:
         )
 
     def close(self) -> None:
-        if self.handle is not None:
-            self._count_drops()
-            self.handle.close()
-            self.handle = None
+        self._count_drops()
+        # In this order: a signal may break in, and nobody may ask a handle that is closed.
+        handle, self.handle = self.handle, None
+        if handle is not None:
+            handle.close()
 
     def _open(self, options: Options) -> None:
         index = index_of(self.name)

@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -21,12 +23,18 @@ if TYPE_CHECKING:
     from iplog_core.events import Stats
     from iplog_core.host import Host
     from iplog_core.names import Names
+    from iplog_core.process.privileges import Identity
     from iplog_core.rules import Rules
     from iplog_core.settings import Settings
     from iplog_core.sink import AnySink
 
 _AT_THE_START = ("batch_size", "queue_size", "when_full", "end_timeout", "user", "group", "daemon", "pid_file", "flows", "names")
 """Settings that a running iplog does not change."""
+
+_IMPORTED_LATER = ("encodings.idna", "heapq", "ssl")
+"""Modules that others import no sooner than they need them."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _TO_END = 10.0
 """Seconds that --kill waits for the end of another iplog, beside those that its sinks may take."""
@@ -48,6 +56,7 @@ def make_parser(commands: str = "") -> Parser:
 
 
 def run(options: argparse.Namespace) -> int:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the configuration that it would read again is read
     if options.kill or options.restart:
         return _tell_running(options)
     from iplog_core.cli.setup import prepare
@@ -80,7 +89,9 @@ class _Watch:
         self._notices = Notices(self._terminal.note)
         self._live: Live
         self._names: Names | None = None
-        self._captures = self._reread = self._ended = False
+        self._captures = self._reread = False
+        self._told_to_end = 0
+        self._reading: _Reading | None = None
         self._failed = False
 
     def run(self, rules: Rules | None) -> int:
@@ -93,10 +104,9 @@ class _Watch:
         rules = _within_scope(rules, settings)
         readiness = detach() if settings.daemon else None
         with ExitStack() as stack:
-            stack.enter_context(self._signals())
+            self._take_signals()
             self._take_pid_file(stack)
             self._live = self._capture(rules)
-            self._captures = True
             stack.callback(self._live.close)
             self._names = self._resolver(stack)
             self._engine = Engine(
@@ -113,10 +123,10 @@ class _Watch:
                 interfaces=self._live.stats,
                 patience=settings.end_timeout,
             )
+            self._captures = True
             self._engine.open()
             if identity:
-                self._engine.hand_over(-1 if identity.uid is None else identity.uid, identity.gid)
-                identity.take()
+                self._become(identity)
             self._host.start()
             stack.callback(self._stop_plugins)
             self._notices.log("iplog started.")
@@ -127,8 +137,23 @@ class _Watch:
             if readiness:
                 readiness.ready()
             report = self._engine.run()
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_IGN)  # what comes too late shall spoil nothing
         self._terminal.summary(report, always=not self._options.quiet)
         return EXIT_PARTIAL if report.faults or self._failed else EXIT_OK
+
+    def _become(self, identity: Identity) -> None:
+        """Become another user, who may not be able to read what would be imported later."""
+        import iplog_core
+
+        self._engine.hand_over(-1 if identity.uid is None else identity.uid, identity.gid)
+        for name in _IMPORTED_LATER:
+            import_module(name)
+        identity.take()
+        for folder in map(os.path.dirname, (os.__file__, iplog_core.__file__)):
+            if not os.access(folder, os.R_OK | os.X_OK):
+                self._notices.note(f"{identity}: may not read {folder}, so that no plugin can be added on SIGHUP; install iplog and Python where it may.")
+                return
 
     def _take_pid_file(self, stack: ExitStack) -> None:
         from iplog_core.process.pidfile import DEFAULT, PidFile
@@ -193,22 +218,21 @@ class _Watch:
             self._failed = True
             self._notices.note(line)
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end the watch, the second one whatever runs; SIGHUP reads the configuration again."""
-        before = [(number, signal.signal(number, self._end)) for number in (signal.SIGTERM, signal.SIGINT)]
-        before.append((signal.SIGHUP, signal.signal(signal.SIGHUP, self._ask_to_reread)))
-        try:
-            yield
-        finally:
-            for number, handler in before:
-                signal.signal(number, handler)
+    def _take_signals(self) -> None:
+        """SIGTERM and SIGINT end the watch, the second one without waiting for sinks, the third whatever runs; SIGHUP reads the configuration again.
+
+        So it stays until all is over.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        signal.signal(signal.SIGHUP, self._ask_to_reread)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
-        if self._ended or not self._captures:
+        self._told_to_end += 1
+        if not self._captures or self._told_to_end > 2:
             raise KeyboardInterrupt
-        self._ended = True
         self._live.stop()
+        self._engine.hurry(self._settings.end_timeout if self._told_to_end == 1 else 0.0)
 
     def _ask_to_reread(self, number: int, frame: FrameType | None) -> None:
         self._reread = True
@@ -216,24 +240,31 @@ class _Watch:
             self._live.wake()
 
     def _between_batches(self, stats: Stats) -> None:
-        if self._reread:
+        """Answer SIGHUP. The configuration is read on a thread of its own: a name server that a rule needs must not hold up the packets."""
+        if self._reread and not self._reading:
             self._reread = False
-            self._change()
+            self._engine.reopen()
+            self._reading = _Reading(self._options, self._live.wake)
+            self._reading.start()
+        elif self._reading and self._reading.done.is_set():
+            reading, self._reading = self._reading, None
+            self._change(reading)
 
-    def _change(self) -> None:
-        """Read the configuration again, and go on with it; where it is wrong, with the one in force."""
+    def _change(self, reading: _Reading) -> None:
+        """Go on with the configuration that was read; where it is wrong, with the one in force."""
         from iplog_core.capture.interfaces import to_watch
-        from iplog_core.cli.setup import prepare
         from iplog_core.kernel_filter import kernel_filter
+        from iplog_core.loader import reason
 
         try:
-            host, rules = prepare(self._options)
-            rules = _within_scope(rules, host.settings)
+            host, rules = reading.result()
             sinks = self._sinks(host)
-            faults = self._live.rearm(to_watch(host.settings.interfaces), kernel_filter(rules, host.settings.capture.filter))
-        except IplogError as error:
-            self._tell([*error.faults, "the configuration was not changed; the one in force stays."])
-            self._engine.reopen()
+            before = self._host.settings.interfaces
+            names = to_watch(host.settings.interfaces, self._live.names if host.settings.interfaces or not before else ())
+            faults = self._live.rearm(names, kernel_filter(rules, host.settings.capture.filter))
+        except (Exception, SystemExit) as error:
+            lines = error.faults if isinstance(error, IplogError) else [f"the configuration: it could not be read: {reason(error)}."]
+            self._tell([*lines, "the configuration was not changed; the one in force stays."])
             return
         self._tell([*faults, *host.config.skipped])
         self._stop_plugins()
@@ -260,6 +291,33 @@ class _Watch:
         if settings.capture.filter:
             told.append(f"filter: {settings.capture.filter}")
         self._terminal.note(f"{'; '.join(told)}.")
+
+
+class _Reading(threading.Thread):
+    """Reads the configuration. `done` is set, and `wake` called, when `result` has it, or raises what is wrong."""
+
+    def __init__(self, options: argparse.Namespace, wake: Callable[[], None]) -> None:
+        super().__init__(name="configuration", daemon=True)
+        self.done = threading.Event()
+        self._options = options
+        self._wake = wake
+        self._read: tuple[Host, Rules | None] | BaseException
+
+    def result(self) -> tuple[Host, Rules | None]:
+        if isinstance(self._read, BaseException):
+            raise self._read
+        return self._read
+
+    def run(self) -> None:
+        from iplog_core.cli.setup import prepare
+
+        try:
+            host, rules = prepare(self._options)
+            self._read = host, _within_scope(rules, host.settings)
+        except (Exception, SystemExit) as error:
+            self._read = error
+        self.done.set()
+        self._wake()
 
 
 def _within_scope(rules: Rules | None, settings: Settings) -> Rules | None:

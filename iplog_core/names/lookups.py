@@ -10,15 +10,13 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from iplog_core.names.cache import Cache
 from iplog_core.names.files import Watched
 from iplog_core.names.resolv_conf import name_servers
+from iplog_core.names.reverse import Reverse
 from iplog_core.settings import HOUR, NameSettings
-
-if TYPE_CHECKING:
-    from iplog_core.names.reverse import Reverse
 
 _RESOLV_CONF = Path("/etc/resolv.conf")
 
@@ -168,8 +166,6 @@ class Lookups:
     def _choose_servers(self) -> None:
         if not self._resolv_conf.changed():
             return
-        from iplog_core.names.reverse import Reverse
-
         servers = [str(server) for server in self._settings.servers] or name_servers(self._resolv_conf.text())
         self._reverse = Reverse(servers, self._settings.timeout)
         self._own = self._reverse.ends()

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from pydantic import Field
 
 from iplog_core import Event, IplogError, Sink, SinkContext, SinkSettings, hookimpl
-from iplog_core.sink import close_output, hand_over_output, open_output, reopen_output
+from iplog_core.sink import close_output, hand_over_output, open_output, reopen_output, write_output
 from iplog_jsonl.eve import eve_lines
 
 iplog_api = 1
@@ -39,8 +39,7 @@ class Jsonl(Sink[Settings]):
         """Write events and push them out: whoever reads along waits for no buffer, and a closed pipe is noticed here."""
         lines = [line for event in events for line in eve_lines(event, with_community_id=self.settings.community_id)]
         if lines and self._output is not None:
-            self._output.write(("\n".join(lines) + "\n").encode())
-            self._output.flush()
+            write_output(self._output, ("\n".join(lines) + "\n").encode())
 
     def hand_over(self, uid: int, gid: int) -> None:
         hand_over_output(self._output, uid, gid)

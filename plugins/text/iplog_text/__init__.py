@@ -11,7 +11,7 @@ from pydantic import Field
 
 from iplog_core import Alert, Event, IplogError, Sink, SinkContext, SinkSettings, hookimpl
 from iplog_core.lines import Lines
-from iplog_core.sink import close_output, hand_over_output, open_output, reopen_output
+from iplog_core.sink import close_output, hand_over_output, open_output, reopen_output, write_output
 from iplog_core.timestamps import timestamps
 from iplog_text.prefixes import watch_prefixes
 from iplog_text.repeats import Repeats
@@ -120,8 +120,7 @@ class Text(Sink[Settings]):
         if self._terminal is not None:
             self._terminal.write(text)
         elif self._output is not None:
-            self._output.write(text.encode())
-            self._output.flush()
+            write_output(self._output, text.encode())
 
 
 @hookimpl
