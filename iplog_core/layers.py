@@ -47,12 +47,14 @@ class Layers:
         self.origin.set_subject(key, place.subject)
 
     def drop(self, *key: str) -> None:
-        """Unset one setting, so that it has its default."""
+        """Unset one setting, so that it has its default. A table that is empty then goes, too."""
         *tables, name = key
         table = self.get(*tables) if tables else self.table
         if isinstance(table, dict) and name in table:
             del table[name]
             self.origin.discard(".".join(key))
+            if not table and tables:
+                self.drop(*tables)
 
     def add_rule(self, text: str, place: Place) -> None:
         """Add a rule behind the others."""

@@ -8,12 +8,14 @@ A rule holds for packets and flows alike; a flow is seen from its initiator. A s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from functools import cached_property, partial
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from socket import AF_INET, AF_INET6, SOCK_STREAM, getaddrinfo
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +25,16 @@ from iplog_core.batch import FlowRows, Kind, Mask, PacketBatch
 from iplog_core.errors import ConfigError
 from iplog_core.rule_grammar import Action, Addresses, Network, Protocol, Rule, parse_addresses, parse_rule, quoted
 
-__all__ = ["CompiledRule", "Rule", "Rules", "Scope", "compile_rule", "compile_rules", "compile_scope", "parse_rule"]
+__all__ = ["CompiledRule", "Rule", "Rules", "Scope", "compile_each", "compile_rules", "compile_scope", "parse_rule"]
 
+From = TypeVar("From")
+To = TypeVar("To")
 Rows = PacketBatch | FlowRows
+Hosts = Mapping[str, Sequence[IPv4Address | IPv6Address] | ValueError]
+"""The addresses of host names, or why there are none."""
+
+_AT_ONCE = 64
+"""Host names that are looked up at the same time; each may take as long as the system waits for a name server."""
 
 
 def compile_rules(lines: Sequence[str], where: str = "rules") -> Rules:
@@ -35,22 +44,35 @@ def compile_rules(lines: Sequence[str], where: str = "rules") -> Rules:
     """
     compiled: list[CompiledRule] = []
     faults: list[str] = []
-    for index, line in enumerate(lines):
-        try:
-            compiled.append(compile_rule(parse_rule(line)))
-        except ValueError as error:
+    for index, (line, rule) in enumerate(zip(lines, compile_each(lines), strict=True)):
+        if isinstance(rule, ValueError):
             shown = quoted(line.strip(), '"')
-            faults.append(f"{where}[{index}]: {shown}: {error}")
+            faults.append(f"{where}[{index}]: {shown}: {rule}")
+        else:
+            compiled.append(rule)
     if faults:
         raise ConfigError(*faults)
     return Rules(compiled)
 
 
-def compile_rule(rule: Rule) -> CompiledRule:
-    """Compile one rule. Raise ValueError, with the reason as its text, for a host name that cannot be looked up."""
+def compile_each(lines: Iterable[str]) -> list[CompiledRule | ValueError]:
+    """Compile rules; one that is wrong, or has a host name that cannot be looked up, becomes a ValueError with the reason as its text."""
+    rules = [_right_or_fault(parse_rule, line) for line in lines]
+    hosts = _look_up(addresses for rule in rules if isinstance(rule, Rule) for addresses in (rule.source, rule.destination) if addresses is not None)
+    return [_right_or_fault(partial(_compiled, hosts=hosts), rule) if isinstance(rule, Rule) else rule for rule in rules]
+
+
+def _right_or_fault(make: Callable[[From], To], what: From) -> To | ValueError:
+    try:
+        return make(what)
+    except ValueError as fault:
+        return fault
+
+
+def _compiled(rule: Rule, hosts: Hosts) -> CompiledRule:
     conditions: list[Condition] = []
     for side, addresses in (("src", rule.source), ("dst", rule.destination)):
-        if addresses is not None and (networks := _networks(addresses)):
+        if addresses is not None and (networks := _networks(addresses, hosts)):
             conditions.append(Within(side, tuple(map(_prefix, networks)), addresses.negated))
     for column, ports in (("sport", rule.sport), ("dport", rule.dport)):
         if ports is not None and (ports.low, ports.high, ports.negated) != (0, 65535, False):
@@ -61,29 +83,34 @@ def compile_rule(rule: Rule) -> CompiledRule:
     return CompiledRule(rule.action, rule.proto, rule.is_switch, needs_header, tuple(conditions))
 
 
-def compile_scope(networks: Sequence[str], own_addresses: Iterable[str], where: str = "promisc") -> Scope | None:
+def compile_scope(networks: Sequence[str], own_addresses: Iterable[str], where: Callable[[int], str] = "promisc[{}]".format) -> Scope | None:
     """Compile the networks whose traffic is watched beside that of this host; None where they are everything. Host names are looked up now, once.
 
-    Raise ConfigError with one line for each that is wrong; it begins with `where` and its index, counted from 0.
+    Raise ConfigError with one line for each that is wrong; it begins with what `where` returns for its index, counted from 0.
     """
+    parsed = [_right_or_fault(_watchable, text) for text in networks]
+    hosts = _look_up(addresses for addresses in parsed if isinstance(addresses, Addresses))
     watched: list[Network] = [IPv4Network("127.0.0.0/8"), *map(ip_network, own_addresses)]
     everything = False
     faults: list[str] = []
-    for index, text in enumerate(networks):
-        try:
-            addresses = parse_addresses(text)
-            if addresses.negated:
-                raise ValueError("a network to watch cannot be negated; an ignore rule leaves hosts out.")
-            found = _networks(addresses)
-        except ValueError as error:
+    for index, (text, addresses) in enumerate(zip(networks, parsed, strict=True)):
+        found = _right_or_fault(partial(_networks, hosts=hosts), addresses) if isinstance(addresses, Addresses) else addresses
+        if isinstance(found, ValueError):
             shown = quoted(text, '"')
-            faults.append(f"{where}[{index}]: {shown}: {error}")
+            faults.append(f"{where(index)}: {shown}: {found}")
             continue
         everything = everything or not found or any(network.prefixlen == 0 for network in found)
         watched += found
     if faults:
         raise ConfigError(*faults)
     return None if everything else Scope(watched)
+
+
+def _watchable(text: str) -> Addresses:
+    addresses = parse_addresses(text)
+    if addresses.negated:
+        raise ValueError("a network to watch cannot be negated; an ignore rule leaves hosts out.")
+    return addresses
 
 
 class Scope:
@@ -312,15 +339,27 @@ def _prefix(network: Network) -> Prefix:
     return Prefix(6, hi, np.uint64(mask >> 64), lo, np.uint64(mask & 0xFFFF_FFFF_FFFF_FFFF))
 
 
-def _networks(addresses: Addresses) -> tuple[Network, ...]:
-    """Return the networks that a clause means; none where it means any address."""
-    if addresses.host is not None:
-        return _look_up(addresses.host, addresses.host_bits)
-    return () if addresses.network is None else (addresses.network,)
+def _networks(addresses: Addresses, hosts: Hosts) -> tuple[Network, ...]:
+    """Return the networks that a clause means, those of a host with its bits for IPv4 alone; none where it means any address. Raise ValueError."""
+    if addresses.host is None:
+        return () if addresses.network is None else (addresses.network,)
+    found = hosts[addresses.host]
+    if isinstance(found, ValueError):
+        raise found
+    return tuple(IPv4Network((a, addresses.host_bits), strict=False) if a.version == 4 else IPv6Network(a) for a in found)
 
 
-def _look_up(host: str, bits: int) -> tuple[Network, ...]:
-    """Return all addresses of a host as networks: of `bits` for IPv4, of one address for IPv6."""
+def _look_up(clauses: Iterable[Addresses]) -> Hosts:
+    """Look up all host names of some clauses at the same time, each once."""
+    names = list(dict.fromkeys(addresses.host for addresses in clauses if addresses.host is not None))
+    if not names:
+        return {}
+    with ThreadPoolExecutor(min(len(names), _AT_ONCE)) as pool:
+        return dict(zip(names, pool.map(partial(_right_or_fault, _addresses), names), strict=True))
+
+
+def _addresses(host: str) -> list[IPv4Address | IPv6Address]:
+    """Return all addresses of a host. Raise ValueError."""
     try:
         answers = getaddrinfo(host, None, type=SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -329,5 +368,4 @@ def _look_up(host: str, bits: int) -> tuple[Network, ...]:
     texts = sorted({str(where[0]) for family, *_, where in answers if family in (AF_INET, AF_INET6)})
     if not texts:
         raise ValueError(f"{quoted(host)} has no address; expected a host name that has one, or addresses.")
-    found = [ip_address(text) for text in texts]
-    return tuple(IPv4Network((a, bits), strict=False) if a.version == 4 else IPv6Network(a) for a in found)
+    return [ip_address(text) for text in texts]

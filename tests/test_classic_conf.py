@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Conf:
 def setting(config: Config, key: str) -> Any:
     value: Any = config.settings.model_dump(mode="json")
     for part in key.split("."):
-        value = value.get(part)
+        value = value.get(part) if value is not None else None
     return value
 
 
@@ -344,6 +345,34 @@ def test_show_tells_the_line_of_each_setting(iplog, files):
     output = iplog("config", "show", "--config", file, "--rule", "ignore icmp type echo").output.splitlines()
     expected = [f"log_ip = true  # {file}, line 1", f"]  # {file}, command line", f'udp = "datagram"  # {file}', "wait = 0.5  # default"]
     assert [line for line in expected if line not in output] == []
+
+
+def test_check_names_the_line_of_a_user_a_group_and_a_network_that_are_wrong(iplog, files):
+    file = files("set log_ip\nuser nobdoy\ngroup daemno\npromisc no.such.host.invalid")
+    answer = iplog("config", "check", "--config", file)
+    assert answer.status == 2
+    assert answer.faults[:2] == [
+        f"{file}, line 2: there is no user 'nobdoy'. Did you mean nobody?",
+        f"{file}, line 3: there is no group 'daemno'. Did you mean daemon?",
+    ]
+    assert answer.faults[2].startswith(f"{file}, line 4: \"no.such.host.invalid\": 'no.such.host.invalid' cannot be looked up (")
+
+
+def test_check_names_bad_lines_beside_faults(iplog, files):
+    file = files("sett tcp\nuser nobdoy\nignore tcp from no.such.host.invalid")
+    answer = iplog("config", "check", "--config", file)
+    assert (answer.status, [line.removeprefix(f"{file}, ").partition(":")[0] for line in answer.faults]) == (2, ["line 1", "line 3", "line 2"])
+
+
+def test_show_leaves_out_a_rule_that_was_skipped(iplog, files):
+    file = files("ignore tcp from no.such.host.invalid\nignore tcp dport 25")
+    answer = iplog("config", "show", "--config", file)
+    assert (answer.status, tomllib.loads(answer.output)["rules"]) == (1, ["ignore tcp dport 25"])
+
+
+def test_show_has_no_rules_where_all_were_skipped(iplog, files):
+    file = files("ignore tcp from no.such.host.invalid")
+    assert f"rules = []  # {file}" in iplog("config", "show", "--config", file).output.splitlines()
 
 
 # What is logged under a configuration

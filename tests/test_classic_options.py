@@ -62,6 +62,16 @@ def test_every_name_of_a_flag_takes_every_value(flag):
     assert [value for _, value in parsed(*spellings).classic] == values
 
 
+def test_the_values_of_a_flag_may_be_in_capitals():
+    options = parsed("--tcp=TRUE", "-d=No", "--log-ip=Toggle", "--stats=YES")
+    assert (options.classic, options.stats) == ([("--tcp", "true"), ("-d", "no"), ("--log-ip", "toggle")], True)
+
+
+def test_capitals_in_other_values_stay():
+    options = parsed("--logfile=TRUE", "--rule=IGNORE", "-u", "ME=TRUE")
+    assert (options.classic, options.rule) == ([("--logfile", "TRUE"), ("-u", "ME=TRUE")], ["IGNORE"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "classic"),
     [

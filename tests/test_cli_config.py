@@ -61,6 +61,34 @@ def test_all_that_is_wrong_is_told_at_once(site, bare_iplog, tmp_path):
     ]
 
 
+def test_a_user_and_a_group_that_do_not_exist_are_faults(iplog, tmp_path):
+    (tmp_path / "iplog.toml").write_text("user = 'nobdoy'")
+    answer = iplog("config", "check", "--config", "iplog.toml", IPLOG__GROUP="daemno")
+    assert (answer.status, answer.faults) == (
+        2,
+        ["iplog.toml, user: there is no user 'nobdoy'. Did you mean nobody?", "IPLOG__GROUP: there is no group 'daemno'. Did you mean daemon?"],
+    )
+
+
+def test_networks_to_watch_that_are_wrong_are_faults(iplog, tmp_path):
+    (tmp_path / "iplog.toml").write_text("promisc = ['192.0.2.0/24', '!192.0.2.7', 'no.such.host.invalid']\nrules = ['ignore tcp dprt 80']")
+    answer = iplog("config", "check", "--config", "iplog.toml")
+    assert (answer.status, [line.split(": ")[:2] for line in answer.faults]) == (
+        2,
+        [
+            ["iplog.toml, rules[0]", '"ignore tcp dprt 80"'],
+            ["iplog.toml, promisc[1]", '"!192.0.2.7"'],
+            ["iplog.toml, promisc[2]", '"no.such.host.invalid"'],
+        ],
+    )
+
+
+def test_a_user_a_group_and_networks_that_are_right_are_no_faults(iplog, tmp_path):
+    (tmp_path / "iplog.toml").write_text("user = 'nobody'\ngroup = '0'\npromisc = ['192.0.2.0/24', 'localhost']")
+    answer = iplog("config", "check", "--config", "iplog.toml")
+    assert (answer.status, answer.faults) == (0, [])
+
+
 def test_the_settings_in_force_are_shown_with_where_they_come_from(site, bare_iplog, tmp_path):
     site.install("ash")
     (tmp_path / "iplog.toml").write_text("rules = ['ignore tcp']\n[plugins.ash]\nports = 9")

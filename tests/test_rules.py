@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
@@ -262,6 +263,24 @@ def test_a_host_name_is_looked_up_when_rules_are_compiled_and_never_after(hosts:
     rules = compile_rules(["ignore udp from NS.example.com"])
     rules.ignored(flows([udp()]))
     assert hosts == ["ns.example.com"]
+
+
+def test_all_host_names_are_looked_up_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"host{number}.example.com" for number in range(20)]
+    together = threading.Barrier(len(names), timeout=20)
+
+    def getaddrinfo(host: str, port: None, **hints: int) -> list[tuple[Any, ...]]:
+        together.wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr("iplog_core.rules.getaddrinfo", getaddrinfo)
+    told = faults(*(f"ignore tcp from {name}" for name in names))
+    assert [line.split(": ")[1] for line in told] == [f'"ignore tcp from {name}"' for name in names]
+
+
+def test_a_host_name_in_several_rules_is_looked_up_once(hosts: list[str]) -> None:
+    compile_rules(["ignore udp from ns.example.com", "ignore tcp from ns.example.com to pool.example.com"])
+    assert sorted(hosts) == ["ns.example.com", "pool.example.com"]
 
 
 def test_an_unknown_host_is_an_error_and_does_not_match_everything() -> None:

@@ -203,7 +203,7 @@ def test_quiet_it_says_nothing(sensor: Host, peer: Host, tmp_path: Path) -> None
         (("-i", "eth7"), "eth7: no such interface. There are: eth0, lo."),
         (("-l", "pipe"), "pipe: nobody reads this pipe; a sink needs a file that it may write to."),
         (("-a", "198.18.0.0/33"), "-a: '33' is no prefix length; "),
-        (("--user", "nobdy"), "user: there is no user 'nobdy'. Did you mean nobody?"),
+        (("--user", "nobdy"), "--user: there is no user 'nobdy'. Did you mean nobody?"),
         (("--set", "capture.filter='tpc'"), "the filter 'tpc' is none: "),
         (("-l", "/nowhere/iplog.log"), "/nowhere/iplog.log: No such file or directory; a sink needs a file that it may write to."),
     ],

@@ -33,9 +33,10 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(message if message.endswith(".") else f"{message}; see {self.prog} --help.")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        if faults := list(self._wrong_values(args or ())):
+        arguments = self._with_lower_values(sys.argv[1:] if args is None else args)
+        if faults := list(self._wrong_values(arguments)):
             raise ConfigError(*faults)
-        return super().parse_known_args(args, namespace)
+        return super().parse_known_args(arguments, namespace)
 
     def parse_all(self, arguments: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:
         """Parse; options may stand among the other arguments, where these have no `--` and no subcommands, which argparse cannot mix."""
@@ -45,6 +46,13 @@ class Parser(argparse.ArgumentParser):
             unknown = [argument for argument in rest if argument.startswith("-")]  # what stands behind one may have been meant for it
             raise ConfigError(*(self._not_expected(argument) for argument in unknown or rest))
         return parsed
+
+    def _with_lower_values(self, arguments: Sequence[str]) -> list[str]:
+        """Write the values of options that are on or off in small letters, as argparse knows them."""
+        end = list(arguments).index("--") if "--" in arguments else len(arguments)
+        lowered = [name + equals + value.lower() for name, equals, value in (argument.partition("=") for argument in arguments[:end])]
+        known = self._option_string_actions
+        return [*(low if low in known else given for low, given in zip(lowered, arguments[:end], strict=True)), *arguments[end:]]
 
     def _wrong_values(self, arguments: Sequence[str]) -> Iterator[str]:
         """What is wrong with values of options that are on or off; argparse would take `-d=no` for `-d -n -o`."""

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iplog_core.errors import EXIT_OK, EXIT_PARTIAL, ConfigError, did_you_mean
@@ -62,15 +62,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace, left_out: list[str]) -> Iterator[str]:
-    host = _prepared(options, left_out)
+    from iplog_core.cli.setup import identity, scope
+
+    host, _ = _prepared(options, left_out, identity, scope)
     names = ", ".join(host.settings.enable or ())
     right = "the rest is right" if left_out else "all is right"
     yield f"{host.config.file or 'the defaults'}: {right}; enabled: {names or 'nothing'}."
 
 
 def _show(options: argparse.Namespace, left_out: list[str]) -> Iterator[str]:
-    host = _prepared(options, left_out)
-    yield from _in_force(host, host.settings, ())
+    host, rules = _prepared(options, left_out)
+    yield from _in_force(host, host.settings, (), rules)
     for table in _TABLES:
         yield f"\n[{table}]"
         yield from _in_force(host, getattr(host.settings, table), (table,))
@@ -79,18 +81,30 @@ def _show(options: argparse.Namespace, left_out: list[str]) -> Iterator[str]:
         yield from _in_force(host, settings, ("plugins", name))
 
 
-def _prepared(options: argparse.Namespace, left_out: list[str]) -> Host:
-    """Load all; what a classic file loses goes to `left_out`, what it asks for in vain is told."""
-    from iplog_core.cli.setup import prepare
+def _prepared(options: argparse.Namespace, left_out: list[str], *find: Callable[[Host], object]) -> tuple[Host, list[int]]:
+    """Load all, and let `find` look for more faults; return the indices of the rules in force, too.
 
-    host, _ = prepare(options)
+    What a classic file loses goes to `left_out`, what it asks for in vain is told.
+    """
+    from iplog_core.cli.setup import compiled_rules, load_host
+
+    host = load_host(options)
+    faults = list(host.faults)
+    rules = [index for index, _ in compiled_rules(host.config, faults)]
+    for part in find:
+        try:
+            part(host)
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError(*dict.fromkeys([*host.config.skipped, *faults]))
     tell(host.config.notes)
     left_out += host.config.skipped
-    return host
+    return host, rules
 
 
-def _in_force(host: Host, model: BaseModel, prefix: Key) -> Iterator[str]:
-    """Write the settings of a table, the tables in it apart, each with where it comes from. Pydantic masks secrets."""
+def _in_force(host: Host, model: BaseModel, prefix: Key, rules: Sequence[int] = ()) -> Iterator[str]:
+    """Write the settings of a table, the tables in it apart, each with where it comes from; of the rules, those in force. Pydantic masks secrets."""
     origin, config = host.config.origin, host.config
     for name, value in model.model_dump(mode="json", exclude={*_TABLES, "plugins"} if not prefix else None).items():
         key = (*prefix, name)
@@ -100,7 +114,8 @@ def _in_force(host: Host, model: BaseModel, prefix: Key) -> Iterator[str]:
         if key in (("enable",), ("disable",)) and (config.enable or config.disable):
             told = COMMAND_LINE if told == DEFAULT else f"{told}, {COMMAND_LINE}"
         elif key == ("rules",) and config.rules:
-            told = ", ".join(dict.fromkeys(place.source for place in config.rules))
+            value = [value[index] for index in rules]
+            told = ", ".join(dict.fromkeys(config.rules[index].source for index in rules)) or told
         yield f"# {dump_key(name)} is not set" if value is None else _assignment(name, value, f"  # {told}")
 
 

@@ -11,7 +11,8 @@ from iplog_core.host import Host
 from iplog_core.rule_grammar import quoted
 
 if TYPE_CHECKING:
-    from iplog_core.rules import CompiledRule, Rules
+    from iplog_core.process.privileges import Identity
+    from iplog_core.rules import CompiledRule, Rules, Scope
 
 
 def prepare(options: argparse.Namespace) -> tuple[Host, Rules | None]:
@@ -55,13 +56,33 @@ def compiled_rules(config: Config, faults: list[str]) -> list[tuple[int, Compile
     """
     if not config.settings.rules:
         return []
-    from iplog_core.rules import compile_rule, parse_rule
+    from iplog_core.rules import compile_each
 
     compiled: list[tuple[int, CompiledRule]] = []
-    for index, (text, place) in enumerate(zip(config.settings.rules, config.rules, strict=True)):
-        try:
-            compiled.append((index, compile_rule(parse_rule(text))))
-        except ValueError as error:
+    texts = config.settings.rules
+    for index, (text, place, rule) in enumerate(zip(texts, config.rules, compile_each(texts), strict=True)):
+        if isinstance(rule, ValueError):
             shown = quoted(text.strip(), '"')
-            (config.skipped if config.may_skip(place) else faults).append(f"{place.subject}: {shown}: {error}")
+            (config.skipped if config.may_skip(place) else faults).append(f"{place.subject}: {shown}: {rule}")
+        else:
+            compiled.append((index, rule))
     return compiled
+
+
+def identity(host: Host) -> Identity | None:
+    """Find whom to become; None where nobody is set. Raise ConfigError with the place of each name that is unknown."""
+    from iplog_core.process.privileges import find
+
+    settings, origin = host.settings, host.config.origin
+    return find(settings.user, settings.group, lambda name: origin.subject((name,)))
+
+
+def scope(host: Host) -> Scope | None:
+    """Compile what `promisc` says; None where it is not set, or hides nothing. Raise ConfigError with the place of each network that is wrong."""
+    networks, origin = host.settings.promisc, host.config.origin
+    if not networks:
+        return None
+    from iplog_core.capture.interfaces import own_addresses
+    from iplog_core.rules import compile_scope
+
+    return compile_scope(networks, own_addresses(), lambda index: origin.subject(("promisc", index)))

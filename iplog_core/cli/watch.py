@@ -95,13 +95,13 @@ class _Watch:
         self._failed = False
 
     def run(self, rules: Rules | None) -> int:
+        from iplog_core.cli.setup import identity
         from iplog_core.engine import Engine
         from iplog_core.process.daemon import detach
-        from iplog_core.process.privileges import find
 
         settings = self._settings
-        identity = find(settings.user, settings.group)
-        rules = _within_scope(rules, settings)
+        user = identity(self._host)
+        rules = _within_scope(self._host, rules)
         readiness = detach() if settings.daemon else None
         with ExitStack() as stack:
             self._take_signals()
@@ -125,8 +125,8 @@ class _Watch:
             )
             self._captures = True
             self._engine.open()
-            if identity:
-                self._become(identity)
+            if user:
+                self._become(user)
             self._host.start()
             stack.callback(self._stop_plugins)
             self._notices.log("iplog started.")
@@ -142,17 +142,17 @@ class _Watch:
         self._terminal.summary(report, always=not self._options.quiet)
         return EXIT_PARTIAL if report.faults or self._failed else EXIT_OK
 
-    def _become(self, identity: Identity) -> None:
+    def _become(self, user: Identity) -> None:
         """Become another user, who may not be able to read what would be imported later."""
         import iplog_core
 
-        self._engine.hand_over(-1 if identity.uid is None else identity.uid, identity.gid)
+        self._engine.hand_over(-1 if user.uid is None else user.uid, user.gid)
         for name in _IMPORTED_LATER:
             import_module(name)
-        identity.take()
+        user.take()
         for folder in map(os.path.dirname, (os.__file__, iplog_core.__file__)):
             if not os.access(folder, os.R_OK | os.X_OK):
-                self._notices.note(f"{identity}: may not read {folder}, so that no plugin can be added on SIGHUP; install iplog and Python where it may.")
+                self._notices.note(f"{user}: may not read {folder}, so that no plugin can be added on SIGHUP; install iplog and Python where it may.")
                 return
 
     def _take_pid_file(self, stack: ExitStack) -> None:
@@ -313,22 +313,23 @@ class _Reading(threading.Thread):
 
         try:
             host, rules = prepare(self._options)
-            self._read = host, _within_scope(rules, host.settings)
+            self._read = host, _within_scope(host, rules)
         except (Exception, SystemExit) as error:
             self._read = error
         self.done.set()
         self._wake()
 
 
-def _within_scope(rules: Rules | None, settings: Settings) -> Rules | None:
+def _within_scope(host: Host, rules: Rules | None) -> Rules | None:
     """Let rules hide, too, what is between hosts that nobody asked to watch. Raise ConfigError where `promisc` has a fault."""
-    if not settings.promisc:
-        return rules
-    from iplog_core.capture.interfaces import own_addresses
-    from iplog_core.rules import Rules, compile_scope
+    from iplog_core.cli.setup import scope
 
-    scope = compile_scope(settings.promisc, own_addresses())
-    return (rules or Rules([])).within(scope) if scope else rules
+    watched = scope(host)
+    if watched is None:
+        return rules
+    from iplog_core.rules import Rules
+
+    return (rules or Rules([])).within(watched)
 
 
 def _changed_in_vain(before: Settings, after: Settings) -> list[str]:

@@ -24,7 +24,7 @@ class Names:
     """What hosts are called in lines. Several sinks may share one; any thread may ask.
 
     A line waits for names until `settings.wait` seconds after it was queued; a `patient` one, as for captures, until there are answers, or
-    `settings.timeout` is over. Before `start` and after `close` only what is known already is told.
+    the name servers had `settings.timeout` to answer. Before `start` and after `close` only what is known already is told.
     """
 
     def __init__(self, settings: NameSettings, *, patient: bool) -> None:

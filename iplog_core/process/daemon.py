@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterable
 
 from iplog_core.errors import EXIT_FAILED, EXIT_OK, EXIT_PARTIAL, IplogError
 from iplog_core.terminal import tell
@@ -46,9 +47,11 @@ def detach() -> Readiness:
     sys.stdout.flush()
     sys.stderr.flush()
     ready, waiting = os.pipe()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _CALLED_OFF_BY)  # until there is somebody to whom they mean something
     if child := _fork():
         os.close(waiting)
-        os._exit(_wait(child))
+        os._exit(_wait(child, mask))
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     os.setsid()
     if child := _fork():
         os.close(waiting)
@@ -72,18 +75,20 @@ def _fork() -> int:
         raise IplogError(f"the background: no process could be started: {error.strerror}.") from None
 
 
-def _wait(leader: int) -> int:
-    """Wait as the process that the user started; return its exit status."""
+def _wait(leader: int, mask: Iterable[int]) -> int:
+    """Wait, with these signals blocked, as the process that the user started; return its exit status."""
     try:
         for number in _CALLED_OFF_BY:
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return _status(leader)
     except KeyboardInterrupt:
         # The leader's number names its group, too, for as long as the leader is not reaped.
         os.kill(leader, signal.SIGKILL)
         os.waitid(os.P_PID, leader, os.WEXITED | os.WNOWAIT)
-        os.killpg(leader, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it had no group of its own yet
+            os.killpg(leader, signal.SIGTERM)
         tell(["interrupted."])
         return EXIT_PARTIAL
 

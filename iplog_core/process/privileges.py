@@ -45,10 +45,10 @@ class Identity:
         return set(os.getresgid()) == {self.gid} and (self.uid is None or set(os.getresuid()) == {self.uid})
 
 
-def find(user: str | None, group: str | None) -> Identity | None:
+def find(user: str | None, group: str | None, subject: Callable[[str], str] = str) -> Identity | None:
     """Find the user and the group of these names or numbers; None where neither is set. Without a group, it is that of the user.
 
-    Raise ConfigError where one is unknown.
+    Raise ConfigError where one is unknown; its lines begin with what `subject` returns for `user` or `group`.
     """
     if user is None and group is None:
         return None
@@ -58,14 +58,14 @@ def find(user: str | None, group: str | None) -> Identity | None:
         try:
             uid, gid, name = _user(user)
         except LookupError:
-            faults.append(f"user: there is no user {user!r}.{did_you_mean(user, [entry.pw_name for entry in pwd.getpwall()])}")
+            faults.append(f"{subject('user')}: there is no user {user!r}.{did_you_mean(user, [entry.pw_name for entry in pwd.getpwall()])}")
     if group is not None:
         try:
             gid = _group(group)
         except LookupError:
-            faults.append(f"group: there is no group {group!r}.{did_you_mean(group, [entry.gr_name for entry in grp.getgrall()])}")
+            faults.append(f"{subject('group')}: there is no group {group!r}.{did_you_mean(group, [entry.gr_name for entry in grp.getgrall()])}")
     elif gid is None and not faults:
-        faults.append(f"user: {user} is in no list of users, so that its group is unknown; set group, too.")
+        faults.append(f"{subject('user')}: {user} is in no list of users, so that its group is unknown; set group, too.")
     if faults or gid is None:
         raise ConfigError(*faults)
     return Identity(uid, gid, name)

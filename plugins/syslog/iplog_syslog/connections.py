@@ -171,7 +171,10 @@ class Stream(Connection):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls is not None:
-                self._socket = tls.wrap_socket(self._socket, server_hostname=address.host, suppress_ragged_eofs=False)
+                try:
+                    self._socket = tls.wrap_socket(self._socket, server_hostname=address.host, suppress_ragged_eofs=False)
+                except TimeoutError:
+                    raise TimeoutError("it does not answer the TLS handshake") from None
             # What stands before a server may accept and close; with TLS 1.3 a server looks at our certificate when the handshake is over for us.
             _poll(self._socket, select.POLLIN).poll(_REFUSAL * 1000)
             self.check()

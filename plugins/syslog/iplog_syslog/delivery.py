@@ -117,7 +117,9 @@ class Delivery:
 def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({error.verify_message.rstrip('.')})"
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "TLS failed (it closed the connection)"
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({(error.reason or str(error)).lower().replace('_', ' ')})"
+        return f"TLS failed ({error.reason.lower().replace('_', ' ') if error.reason else 'OpenSSL gives no reason'})"
     what = error.strerror or str(error)
     return what[:1].lower() + what[1:]

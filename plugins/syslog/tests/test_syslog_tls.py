@@ -1,5 +1,7 @@
 """TLS: whom the sink trusts, and what it shows of itself; rsyslogd at the other end."""
 
+import socket
+
 import pytest
 
 from iplog_core import IplogError, SinkContext
@@ -57,7 +59,30 @@ def test_a_server_without_tls_is_told_of(rsyslog, send, authority, monkeypatch):
     daemon.start()
     sink = send(daemon.address.replace("tcp:", "tls:"), ca_file=authority("authority").certificate)
     sink.say("line")
-    sink.wait_for_note("; lines wait until it is there.")
+    sink.wait_for_note(f"syslog: {daemon.address.replace('tcp:', 'tls:')}: it does not answer the TLS handshake; lines wait until it is there.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"", "it closed the connection"),
+        (bytes.fromhex("15030300020100"), "it closed the connection"),
+        (bytes.fromhex("15030300020228"), "sslv3 alert handshake failure"),
+        (b"220 mail.example ESMTP\r\n", "wrong version number"),
+    ],
+    ids=["end", "end of TLS", "alert", "another protocol"],
+)
+def test_why_tls_failed_is_said_without_the_insides_of_python(send, authority, answer, reason):
+    certificate = authority("authority").certificate
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sink = send(f"tls://localhost:{server.getsockname()[1]}", ca_file=certificate)
+        sink.say("line")
+        client, _ = server.accept()
+        with client:
+            client.recv(4096)
+            client.sendall(answer)
+            client.shutdown(socket.SHUT_WR)
+            sink.wait_for_note(f": TLS failed ({reason}); lines wait until it is there.")
 
 
 def test_certificates_are_read_anew_on_hup(rsyslog, send, authority, tmp_path):
