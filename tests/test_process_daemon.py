@@ -142,7 +142,8 @@ def test_that_it_was_killed_before_it_was_ready_is_said(folder):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_who_is_interrupted_while_waiting_takes_it_along(number, folder):
-    started = subprocess.Popen(background("signal.pause()"), cwd=folder, stderr=subprocess.PIPE, text=True)
+    heed = ["env", "--default-signal=INT,TERM,HUP"]  # a shell lets what it runs in the background ignore SIGINT
+    started = subprocess.Popen([*heed, *background("signal.pause()")], cwd=folder, stderr=subprocess.PIPE, text=True)
     process = process_in(folder)
     started.send_signal(number)
     _, errors = started.communicate(timeout=60)
