@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from iplog_core.addresses import address
 from iplog_core.batch import BYTES_PER_PACKET, FLOW_DTYPE, FlowRows, Malformed, PacketBatch, RawBatch
+from iplog_core.capture.merge import rows_of
 from iplog_core.detector import Detector, DetectorContext
 from iplog_core.errors import IplogError, PluginError
 from iplog_core.events import Alert, Event, Records, Severity, Stats
@@ -443,16 +444,7 @@ def _within(raw: RawBatch, since: int | None, until: int | None) -> RawBatch | N
         low = np.iinfo(np.int64).min if since is None else since
         high = np.iinfo(np.int64).max if until is None else until
         kept = (raw.time >= low) & (raw.time < high)
-        raw = RawBatch(
-            raw.data,
-            raw.offset[kept],
-            raw.captured[kept],
-            raw.wire_length[kept],
-            raw.time[kept],
-            raw.link[kept],
-            raw.interface[kept],
-            raw.interfaces,
-        )
+        raw = rows_of(raw, kept)
     return raw if len(raw) or raw.now is not None else None
 
 

@@ -66,3 +66,13 @@ def sensor_and_peer() -> Iterator[tuple[Host, Host]]:
         sensor.address("eth0", "198.18.0.1/24", "2001:db8::1/64")
         peer.address("eth0", "198.18.0.66/24", "2001:db8::66/64")
         yield sensor, peer
+
+
+@pytest.fixture
+def sensor(sensor_and_peer: tuple[Host, Host]) -> Host:
+    return sensor_and_peer[0]
+
+
+@pytest.fixture
+def peer(sensor_and_peer: tuple[Host, Host]) -> Host:
+    return sensor_and_peer[1]

@@ -31,16 +31,6 @@ TUNSETIFF, TUNSETLINK, IFF_TAP, ARPHRD_IEEE80211_RADIOTAP = 0x400454CA, 0x400454
 
 
 @pytest.fixture
-def sensor(sensor_and_peer: tuple[Host, Host]) -> Host:
-    return sensor_and_peer[0]
-
-
-@pytest.fixture
-def peer(sensor_and_peer: tuple[Host, Host]) -> Host:
-    return sensor_and_peer[1]
-
-
-@pytest.fixture
 def wire(peer: Host) -> Iterator[Wire]:
     """The peer's end of the cable."""
     with contextlib.closing(Wire(peer)) as wire:
@@ -331,7 +321,7 @@ def test_what_the_kernel_drops_is_counted_and_told_once(sensor: Host, wire: Wire
         wire.send(numbered(1) * 30_000)
         wait_for(lambda: watch.live.stats()["eth0"].rate > 0, lambda: "a rate")
     stats = watch.live.stats()["eth0"]
-    assert 0 < stats.kernel_drops == watch.live.drops
+    assert stats.kernel_drops > 0
     assert stats.ring == 65536
     (note,) = watch.notes
     assert note.startswith("eth0: the kernel dropped ")

@@ -86,11 +86,6 @@ class Live:
         """What is captured (pcap-filter(7)); empty: everything."""
         return self._options.filter
 
-    @property
-    def drops(self) -> int:
-        """How many packets the kernel dropped since the start."""
-        return sum(stats.kernel_drops for stats in self.stats().values())
-
     def stats(self) -> dict[str, InterfaceStats]:
         """What was counted since the start, for each interface that is or was watched."""
         return {watched.name: watched.stats for watched in (*self._left.values(), *self._watched)}

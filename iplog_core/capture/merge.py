@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from iplog_core.batch import RawBatch
+from iplog_core.batch import Mask, RawBatch
 from iplog_core.capture.source import InterfaceNames, Source
 
 
@@ -147,7 +147,7 @@ def joined(batches: Sequence[RawBatch]) -> RawBatch:
     )
 
 
-def rows_of(batch: RawBatch, rows: slice | NDArray[np.intp]) -> RawBatch:
+def rows_of(batch: RawBatch, rows: slice | NDArray[np.intp] | Mask) -> RawBatch:
     """Return some rows of a batch, in the order given, over the same data."""
     return RawBatch(
         batch.data,

@@ -55,7 +55,7 @@ def _writes_to_standard_output(cls: type[AnySink], settings: SinkSettings) -> bo
     return cls.format is not None and getattr(settings, "path", None) in (None, "-")
 
 
-def _made(to_output: tuple[type[AnySink], SinkSettings] | None, others: list[tuple[type[AnySink], SinkSettings]], context: SinkContext) -> list[AnySink]:
+def _made(to_output: _Chosen | None, others: list[_Chosen], context: SinkContext) -> list[AnySink]:
     first = [_make(*to_output, replace(context, standard_output=True))] if to_output else []
     return first + [_make(*sink, replace(context, terminal=None)) for sink in others]
 
