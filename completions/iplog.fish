@@ -72,7 +72,7 @@ function _shtab_iplog_using
 end
 
 set -g _shtab_iplog_commands read interfaces plugins config
-set -g _shtab_iplog_opts_with_value --config --disable --enable --facility --format --group --interface --logfile --pid-file --priority --promisc --rule --set --since --until --user -a -g -i -l -u
+set -g _shtab_iplog_opts_with_value --config --disable --enable --facility --format --group --interface --logfile --pid-file --priority --promisc --rule --set --since --state --until --user -a -g -i -l -u
 
 complete -c iplog -e
 complete -c iplog -f
@@ -83,6 +83,7 @@ complete -c iplog -n _shtab_iplog_using -l enable -xka "(__fish_complete_list , 
 complete -c iplog -n _shtab_iplog_using -l disable -xka "(__fish_complete_list , _iplog_names)" -d 'do not run these plugins'
 complete -c iplog -n _shtab_iplog_using -l set -x -d 'set a setting, such as plugins.tcp_scan.ports=20'
 complete -c iplog -n _shtab_iplog_using -l rule -x -d 'add a rule, such as '"'"'ignore udp sport 53'"'"''
+complete -c iplog -n _shtab_iplog_using -l state -xka "(__fish_complete_path (commandline -ct))" -d 'go on from what FILE knows, and keep there what is known at the end'
 complete -c iplog -n _shtab_iplog_using -l format -xka "text json" -d 'what to write to standard output: text (the default) or json'
 complete -c iplog -n _shtab_iplog_using -l alerts-only -d 'write no traffic, only alerts'
 complete -c iplog -n _shtab_iplog_using -l stats -d 'write the counters of the run at its end'
@@ -135,6 +136,7 @@ complete -c iplog -n '_shtab_iplog_using read' -l enable -xka "(__fish_complete_
 complete -c iplog -n '_shtab_iplog_using read' -l disable -xka "(__fish_complete_list , _iplog_names)" -d 'do not run these plugins'
 complete -c iplog -n '_shtab_iplog_using read' -l set -x -d 'set a setting, such as plugins.tcp_scan.ports=20'
 complete -c iplog -n '_shtab_iplog_using read' -l rule -x -d 'add a rule, such as '"'"'ignore udp sport 53'"'"''
+complete -c iplog -n '_shtab_iplog_using read' -l state -xka "(__fish_complete_path (commandline -ct))" -d 'go on from what FILE knows, and keep there what is known at the end'
 complete -c iplog -n '_shtab_iplog_using read' -l format -xka "text json" -d 'what to write to standard output: text (the default) or json'
 complete -c iplog -n '_shtab_iplog_using read' -l alerts-only -d 'write no traffic, only alerts'
 complete -c iplog -n '_shtab_iplog_using read' -l stats -d 'write the counters of the run at its end'
@@ -151,6 +153,7 @@ complete -c iplog -n '_shtab_iplog_using interfaces' -l enable -xka "(__fish_com
 complete -c iplog -n '_shtab_iplog_using interfaces' -l disable -xka "(__fish_complete_list , _iplog_names)" -d 'do not run these plugins'
 complete -c iplog -n '_shtab_iplog_using interfaces' -l set -x -d 'set a setting, such as plugins.tcp_scan.ports=20'
 complete -c iplog -n '_shtab_iplog_using interfaces' -l rule -x -d 'add a rule, such as '"'"'ignore udp sport 53'"'"''
+complete -c iplog -n '_shtab_iplog_using interfaces' -l state -xka "(__fish_complete_path (commandline -ct))" -d 'go on from what FILE knows, and keep there what is known at the end'
 complete -c iplog -n '_shtab_iplog_using interfaces' -l format -xka "text json" -d 'what to write to standard output: text (the default) or json'
 complete -c iplog -n '_shtab_iplog_using interfaces' -l alerts-only -d 'write no traffic, only alerts'
 complete -c iplog -n '_shtab_iplog_using interfaces' -l stats -d 'write the counters of the run at its end'
@@ -164,6 +167,7 @@ complete -c iplog -n '_shtab_iplog_using plugins' -l enable -xka "(__fish_comple
 complete -c iplog -n '_shtab_iplog_using plugins' -l disable -xka "(__fish_complete_list , _iplog_names)" -d 'do not run these plugins'
 complete -c iplog -n '_shtab_iplog_using plugins' -l set -x -d 'set a setting, such as plugins.tcp_scan.ports=20'
 complete -c iplog -n '_shtab_iplog_using plugins' -l rule -x -d 'add a rule, such as '"'"'ignore udp sport 53'"'"''
+complete -c iplog -n '_shtab_iplog_using plugins' -l state -xka "(__fish_complete_path (commandline -ct))" -d 'go on from what FILE knows, and keep there what is known at the end'
 complete -c iplog -n '_shtab_iplog_using plugins' -l format -xka "text json" -d 'what to write to standard output: text (the default) or json'
 complete -c iplog -n '_shtab_iplog_using plugins' -l alerts-only -d 'write no traffic, only alerts'
 complete -c iplog -n '_shtab_iplog_using plugins' -l stats -d 'write the counters of the run at its end'
@@ -178,6 +182,7 @@ complete -c iplog -n '_shtab_iplog_using config' -l enable -xka "(__fish_complet
 complete -c iplog -n '_shtab_iplog_using config' -l disable -xka "(__fish_complete_list , _iplog_names)" -d 'do not run these plugins'
 complete -c iplog -n '_shtab_iplog_using config' -l set -x -d 'set a setting, such as plugins.tcp_scan.ports=20'
 complete -c iplog -n '_shtab_iplog_using config' -l rule -x -d 'add a rule, such as '"'"'ignore udp sport 53'"'"''
+complete -c iplog -n '_shtab_iplog_using config' -l state -xka "(__fish_complete_path (commandline -ct))" -d 'go on from what FILE knows, and keep there what is known at the end'
 complete -c iplog -n '_shtab_iplog_using config' -l format -xka "text json" -d 'what to write to standard output: text (the default) or json'
 complete -c iplog -n '_shtab_iplog_using config' -l alerts-only -d 'write no traffic, only alerts'
 complete -c iplog -n '_shtab_iplog_using config' -l stats -d 'write the counters of the run at its end'

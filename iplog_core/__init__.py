@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from iplog_core.settings import SinkSettings as SinkSettings
     from iplog_core.sink import Sink as Sink
     from iplog_core.sink import SinkContext as SinkContext
+    from iplog_core.tracker import Doubts as Doubts
     from iplog_core.tracker import Episode as Episode
     from iplog_core.tracker import Key as Key
     from iplog_core.tracker import RandomWalk as RandomWalk
@@ -70,7 +71,7 @@ _HOME = {
     "hookspec": ("API_VERSION", "hookimpl"),
     "settings": ("DetectorSettings", "Duration", "HOUR", "MINUTE", "PluginSettings", "Settings", "SinkSettings"),
     "sink": ("Sink", "SinkContext"),
-    "tracker": ("Episode", "Key", "RandomWalk", "Tracker"),
+    "tracker": ("Doubts", "Episode", "Key", "RandomWalk", "Tracker"),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 

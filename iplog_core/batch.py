@@ -88,7 +88,13 @@ _UNICAST = int(Cast.UNICAST)
 
 
 class Fragment(IntFlag):
-    """What is known of an IP fragment, in the column `fragment`; 0 for a whole packet."""
+    """What is known of an IP fragment, in the column `fragment`; 0 for a whole packet.
+
+    PIECE: it is one. MORE: others follow it. HEADER: its transport header is known now. COMPLETE: its datagram is whole now.
+    OVERLAP: it does not fit to a piece that came before. DUPLICATE: it came before. OVERSIZED: it ends beyond the longest datagram. TINY: a first piece
+    without its transport header. DOUBTFUL: the first that comes of a datagram, unless whole ones of the same source make up for it, or one of more
+    pieces than a datagram has. ARRIVED: a datagram that was DOUBTFUL is whole, or near enough.
+    """
 
     PIECE = 1
     MORE = 2
@@ -98,6 +104,8 @@ class Fragment(IntFlag):
     DUPLICATE = 32
     OVERSIZED = 64
     TINY = 128
+    DOUBTFUL = 256
+    ARRIVED = 512
 
 
 class FlowBit(IntFlag):
@@ -164,7 +172,8 @@ FLOW_DTYPE = np.dtype(
         ("bytes", "u8"), ("reply_bytes", "u8"), ("packets", "u4"), ("reply_packets", "u4"), ("length", "u4"), ("payload_length", "u4"),
         ("sport", "u2"), ("dport", "u2"), ("tcp_flags", "u2"), ("interface", "u2"), ("icmp_id", "u2"), ("icmp_seq", "u2"),
         ("kind", "u1"), ("version", "u1"), ("proto", "u1"), ("ttl", "u1"), ("icmp_type", "u1"), ("icmp_code", "u1"),
-        ("outcome", "u1"), ("stray", "u1"), ("contact", "u1"), ("phase", "u1"), ("known", "u1"), ("spare", "u1"),
+        ("outcome", "u1"), ("stray", "u1"), ("contact", "u1"), ("phase", "u1"), ("known", "u1"), ("again", "u1"),
+        ("pinged", "u1"), ("cast", "u1"), ("sctp_chunk", "u1"), ("host_known", "u1"), ("spare", "S4"),
     ],
     align=True,
 )  # fmt: skip
@@ -241,7 +250,11 @@ class FlowRows(_Rows):
     """Flows as columns, seen from their initiator: those decided in a batch (`batch.decided`) or ended in it (`batch.ended`).
 
     `time` is when it was decided or ended, `opened` the capture's time of the first packet, `opened_clock` the same on the
-    packet clock, all in ns. `length`, `payload_length`, `tcp_flags`, `ttl`, `icmp_*` are those of the first packet.
+    packet clock, all in ns. `length`, `payload_length`, `tcp_flags`, `ttl`, `icmp_*`, `sctp_chunk` and `cast` are those of the first packet.
+
+    `again`, of contacts by ICMP: how many more flows their source has opened to that host since, those that ask for the same (an echo, a timestamp);
+    254 stands for more, and for a host that was asked again after a pause of `udp_idle`, 255 for what is not known any more. `pinged`, of TCP contacts
+    and strays that failed: whether their source has sent that host an ICMP request.
     """
 
     time: NDArray[np.int64]
@@ -264,6 +277,11 @@ class FlowRows(_Rows):
     contact: NDArray[np.uint8]
     phase: NDArray[np.uint8]
     known: NDArray[np.uint8]
+    again: NDArray[np.uint8]
+    pinged: NDArray[np.uint8]
+    host_known: NDArray[np.uint8]
+    cast: NDArray[np.uint8]
+    sctp_chunk: NDArray[np.uint8]
 
     def __init__(self, rows: NDArray[Any]) -> None:
         self.rows = rows
@@ -334,7 +352,7 @@ class PacketBatch(_Rows):
     ttl: NDArray[np.uint8]
     sctp_chunk: NDArray[np.uint8]
     cast: NDArray[np.uint8]
-    fragment: NDArray[np.uint8]
+    fragment: NDArray[np.uint16]
     malformed: NDArray[np.uint8]
     flow: NDArray[np.uint8]
 

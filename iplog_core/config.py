@@ -23,7 +23,7 @@ CLASSIC_FILE = Path("/etc/iplog.conf")
 DEFAULT_FILES = (Path("/etc/iplog/iplog.toml"), CLASSIC_FILE)
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
-_LISTS = ("enable", "disable", "interfaces", "promisc", "rules", "mute", "plugin_paths")
+_LISTS = ("enable", "disable", "interfaces", "promisc", "rules", "trusted_scanners", "mute", "plugin_paths")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from iplog_core.secrets import EXPECTED as SECRET
 from iplog_core.secrets import is_secret
-from iplog_core.settings import duration_text, is_duration
+from iplog_core.settings import DetectorSettings, duration_text, is_duration
 from iplog_core.toml import dump_value
 
 _DURATION = 'seconds, or text such as "90s" or "4h"'
@@ -43,9 +43,9 @@ class Setting:
 
 
 def settings_of(model: type[BaseModel]) -> Iterator[Setting]:
-    """Describe the fields of a model, in order."""
+    """Describe the fields of a model, in order; what every detector has comes last."""
     schema = model.model_json_schema()
-    for name, field in model.model_fields.items():
+    for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] in DetectorSettings.model_fields):
         default = field.get_default(call_default_factory=True) if not field.is_required() else PydanticUndefined
         type_ = _type(schema["properties"][field.alias or name], schema.get("$defs", {}))
         if is_secret(field.annotation):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from iplog_core.addresses import address
 from iplog_core.batch import PROTOCOL_NAMES, Kind
 from iplog_core.events import Alert, Evidence, Severity
 from iplog_core.settings import DetectorSettings
-from iplog_core.tracker import Distinct, Episode, Key, RandomWalk, Tracker
+from iplog_core.tracker import Episode, Key, RandomWalk, Tracker, TrackerOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,8 +74,8 @@ class Detector(Generic[S]):
         raise NotImplementedError
 
     @classmethod
-    def wants_ends(cls, settings: S) -> bool:
-        """Tell whether `batch.ended`, the flows that ended, is to be filled."""
+    def wants_ends(cls, settings: S) -> bool | Set[Kind]:
+        """Tell whether `batch.ended`, the flows that ended, is to be filled: with all, or with those of a few kinds. Others may want more of them."""
         return False
 
     def run(self, batch: PacketBatch) -> None:
@@ -90,19 +90,35 @@ class Detector(Generic[S]):
         threshold: float,
         memory: float,
         expiry: float,
-        distinct: Distinct | None = None,
-        rate: float = 0.0,
+        **more: Unpack[TrackerOptions],
     ) -> Tracker:
         """Make a tracker (see `Tracker`); what it must forget for want of room is counted with this detector."""
-        tracker = Tracker(key=key, threshold=threshold, memory=memory, expiry=expiry, distinct=distinct, rate=rate)
+        tracker = Tracker(key=key, threshold=threshold, memory=memory, expiry=expiry, **more)
         self._trackers.append(tracker)
         return tracker
 
-    def random_walk(self) -> RandomWalk:
+    def random_walk(self, *, heard: bool = False, narrow: bool = False) -> RandomWalk:
         """Make a test of whose first contacts mostly fail (see `RandomWalk`)."""
-        walk = RandomWalk()
+        walk = RandomWalk(heard=heard, narrow=narrow)
         self._trackers.append(walk)
         return walk
+
+    def save(self) -> dict[str, Any]:
+        """Return what is known so far, for `restore` in another run: numbers, texts, None and numpy arrays, and lists and tables of them.
+
+        That is what the trackers and random walks know. A detector that keeps more adds it to what this returns. It may hold nothing that changes later.
+        """
+        return {"trackers": [tracker.save() for tracker in self._trackers]}
+
+    def restore(self, saved: dict[str, Any], now: int) -> bool:
+        """Take what `save` returned when the clock stood at `now` (ns), after `setup` and before the first batch; lists have become tuples.
+
+        Return False where a part starts afresh, since its settings have changed. Raise ValueError where this cannot be what `save` returned.
+        """
+        if len(saved["trackers"]) != len(self._trackers):
+            raise ValueError(f"it has {len(self._trackers)} trackers and random walks, not {len(saved['trackers'])}")
+        whole = [tracker.restore(known, now) for tracker, known in zip(self._trackers, saved["trackers"], strict=True)]
+        return all(whole)
 
     @property
     def evicted(self) -> int:
@@ -177,8 +193,8 @@ class PacketDetector(Detector[S]):
         self._found = {}
         for packet in batch:
             self.on_packet(packet)
-        for kind in self._found.keys() - self._by_kind.keys():
-            self._by_kind[kind] = self.tracker(key="pair", threshold=1, memory=self.expiry, expiry=self.expiry)
+        for kind in sorted(self._found.keys() - self._by_kind.keys()):
+            self._make_tracker(kind)
         for kind, tracker in sorted(self._by_kind.items()):
             found = self._found.get(kind, {})
             where = np.zeros(len(batch), np.bool_)
@@ -190,6 +206,21 @@ class PacketDetector(Detector[S]):
         """Report a packet. What the first one of an episode says holds for its end."""
         index = int(packet.batch.index[packet.row])
         self._found.setdefault(kind, {})[index] = _Found(packet.row, severity, evidence)
+
+    def save(self) -> dict[str, Any]:
+        said = [(kind, src, dst, what.severity, what.evidence) for (kind, src, dst), what in self._open.items()]
+        return {**super().save(), "kinds": list(self._by_kind), "said": said}
+
+    def restore(self, saved: dict[str, Any], now: int) -> bool:
+        for kind in saved["kinds"]:
+            self._make_tracker(str(kind))
+        whole = super().restore(saved, now)
+        if whole:
+            self._open = {(kind, src, dst): _Found(0, severity, evidence) for kind, src, dst, severity, evidence in saved["said"]}
+        return whole
+
+    def _make_tracker(self, kind: str) -> None:
+        self._by_kind[kind] = self.tracker(key="pair", threshold=1, memory=self.expiry, expiry=self.expiry)
 
     def _tell(self, kind: str, episode: Episode, found: dict[int, _Found]) -> None:
         key = (kind, episode.src, episode.dst)
@@ -220,6 +251,8 @@ def _evidence(episode: Episode) -> dict[str, Any]:
         found.update(dest_ips=[address(*value) for value in episode.samples], dest_ip_count=episode.distinct)  # type: ignore[misc]
     elif episode.by == "source":
         found.update(sources=[address(*value) for value in episode.samples], source_count=episode.distinct)  # type: ignore[misc]
+    if episode.members:
+        found.update(sources=[address(*member) for member in episode.members], source_count=len(episode.members))
     if episode.kind in _WITH_PORTS:
         found.update(src_ports=episode.sports)
     if episode.by:

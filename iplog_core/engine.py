@@ -7,14 +7,16 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iplog_core.addresses import address
-from iplog_core.batch import BYTES_PER_PACKET, FLOW_DTYPE, FlowRows, Malformed, PacketBatch, RawBatch
+from iplog_core.batch import BYTES_PER_PACKET, FLOW_DTYPE, FlowRows, Kind, Malformed, PacketBatch, RawBatch
 from iplog_core.capture.merge import rows_of
 from iplog_core.detector import Detector, DetectorContext
 from iplog_core.errors import IplogError, PluginError
@@ -26,17 +28,26 @@ from iplog_core.loader import reason
 from iplog_core.outlet import Outlet
 
 if TYPE_CHECKING:
+    from iplog_core.allow import AllowList, AllowLists
     from iplog_core.capture.source import Source
     from iplog_core.events import InterfaceStats
     from iplog_core.host import Host
     from iplog_core.notices import Notices
     from iplog_core.rules import Rules
+    from iplog_core.settings import DetectorSettings, FlowSettings
     from iplog_core.sink import AnySink
+    from iplog_core.state import Known, StateFile
 
 FAILURES_ALLOWED = 5
 """How often in a run a detector may raise before it is set aside."""
 
 _SOURCES_COUNTED = 20_000
+
+_BETWEEN_SAVES = 300.0
+"""Seconds from one save to the next while watching."""
+
+_EARLIER = 60 * 1_000_000_000
+"""How much earlier (ns) than what is known packets may be: a clock that is set back, or captures that overlap."""
 
 
 @dataclass
@@ -51,10 +62,12 @@ class Report:
 
 @dataclass
 class _Guarded:
-    """A detector, and how often it raised."""
+    """A detector, what it does not look at, and how often it raised."""
 
     detector: Detector[Any]
+    allowed: AllowList
     failures: int = 0
+    unsaved: bool = False
 
 
 @dataclass
@@ -69,6 +82,7 @@ class Engine:
     """Run packets from a source through flows, rules and detectors, and bring the events to the sinks in order.
 
     `progress` is called after each batch. `log` takes lines about iplog itself. `since` and `until` (ns) leave out the packets before and from then on.
+    With a `state`, what is known is taken from it at the first packet and saved in it at the end: what is open then stays open.
     A watch has `notices`, which the sinks write as they come, `interfaces`, which tells what the capture counts, and `patience`, the seconds that the
     sinks have at its end.
     """
@@ -80,6 +94,8 @@ class Engine:
         sinks: Sequence[AnySink],
         rules: Rules | None,
         *,
+        allow: AllowLists | None = None,
+        state: StateFile | None = None,
         log: Callable[[str], None],
         alerts_only: bool = False,
         stats: bool = False,
@@ -95,6 +111,10 @@ class Engine:
         self._source = source
         self._hook = host.hook
         self._rules = rules
+        self._allow = allow
+        self._state = state
+        self._known: Known | None = None
+        self._recalled = False
         self._log = log
         self._span = (since, until)
         self._progress = progress
@@ -108,22 +128,14 @@ class Engine:
         self._sources: Counter[tuple[int, int]] = Counter()
         self._faults: list[str] = []
         self._found = _Found()
-        self._clock = 0
+        self._clock = self._seen = 0
+        self._next_save = monotonic() + _BETWEEN_SAVES
         self._interfaces: Sequence[str] = ()
-        timeouts = settings.flows
-        self._flows = Flows(
-            capacity=timeouts.capacity,
-            contacts=timeouts.contacts,
-            silent_timeout=_ns(timeouts.silent_timeout),
-            half_open_timeout=_ns(timeouts.half_open_timeout),
-            tcp_idle=_ns(timeouts.tcp_idle),
-            udp_idle=_ns(timeouts.udp_idle),
-            closed_idle=_ns(timeouts.closed_idle),
-            keep_ends=any(detector.wants_ends(given) for detector, given in host.detectors),
-        )
-        self._fragments = Fragments(timeouts.datagrams, _ns(timeouts.fragment_timeout))
+        self._flow_settings = settings.flows
+        self._flows = _flows(settings.flows, _kinds_of_ends(host.detectors))
+        self._fragments = Fragments(settings.flows.datagrams, _ns(settings.flows.fragment_timeout))
         self._context = DetectorContext(self._raise_alert, None if alerts_only else self._found_records)
-        self._detectors = [_Guarded(_made(detector, given, self._context)) for detector, given in host.detectors]
+        self._detectors = [self._guarded(detector, given) for detector, given in host.detectors]
         self._queues: tuple[int, Literal["block", "drop"]] = (settings.queue_size, when_full)
         self._outlets = [self._outlet(sink) for sink in sinks]
         self._replaced: list[Outlet] = []
@@ -136,10 +148,17 @@ class Engine:
             for outlet in self._outlets:
                 outlet.start()
 
+    def recall(self) -> None:
+        """Read the state. Raise IplogError where it cannot be read, or not be written. `run` does it where it was not done."""
+        if self._state and not self._recalled:
+            self._recalled = True
+            self._known = self._state.open()
+
     def run(self) -> Report:
         """Read the source to its end. BrokenPipeError tells that standard output was closed by its reader."""
         try:
             self.open()
+            self.recall()
             self._emit_notices()
             for raw in self._source:
                 if self._stopped:
@@ -153,6 +172,8 @@ class Engine:
                 self.hurry(self._patience)
             for outlet in self._every_outlet:
                 outlet.stop()
+            # What knows the engine and is known by it would keep its tables until the garbage collector comes round.
+            self._detectors.clear()
         self._stats.queue_drops = self._dropped
         if self._stopped:
             raise BrokenPipeError
@@ -168,15 +189,16 @@ class Engine:
         for outlet in self._every_outlet:
             outlet.hurry(patience)
 
-    def change(self, host: Host, rules: Rules | None, sinks: Sequence[AnySink], *, alerts_only: bool) -> None:
-        """Go on with other plugins, rules and sinks, from `progress` or between batches.
+    def change(self, host: Host, rules: Rules | None, sinks: Sequence[AnySink], *, allow: AllowLists | None = None, alerts_only: bool) -> None:
+        """Go on with other plugins, rules, allow-lists and sinks, from `progress` or between batches.
 
         A detector or a sink whose settings are what they were stays as it is, with all that it knows. The episodes of a detector
         that goes end now. What cannot be set up or opened is a line in `notices`; the rest is in force.
         """
         self._hook, self._rules, self._muted = host.hook, rules, frozenset(host.settings.mute)
+        self._allow = allow
         self._context.log = None if alerts_only else self._found_records
-        self._flows.keep_ends = any(detector.wants_ends(given) for detector, given in host.detectors)
+        self._flows.keep_ends = _kinds_of_ends(host.detectors)
         self._change_detectors(host.detectors)
         self._change_sinks(sinks)
 
@@ -184,9 +206,12 @@ class Engine:
         """Let every sink open its destination anew."""
         for outlet in self._outlets:
             outlet.reopen()
+        self._next_save = 0.0
 
     def hand_over(self, uid: int, gid: int) -> None:
-        """Let what the sinks opened belong to a user and a group (-1: as it is). Raise IplogError where that cannot be."""
+        """Let what the sinks opened, and the state, belong to a user and a group (-1: as it is). Raise IplogError where that cannot be."""
+        if self._state:
+            self._state.hand_over(uid, gid)
         for sink in self.sinks:
             try:
                 sink.hand_over(uid, gid)
@@ -202,15 +227,22 @@ class Engine:
         self._detectors, old = [], self._detectors
         for cls, settings in wanted:
             kept = before.get(cls)
-            if kept is not None and kept.detector.settings == settings and kept.failures < FAILURES_ALLOWED:
+            if kept is not None and _tell_alike(kept.detector.settings, settings) and kept.failures < FAILURES_ALLOWED:
+                kept.allowed = self._allowed(cls)
                 self._detectors.append(kept)
                 continue
             try:
-                self._detectors.append(_Guarded(_made(cls, settings, self._context)))
+                self._detectors.append(self._guarded(cls, settings))
             except PluginError as error:
                 for line in error.faults:
                     self._fault(line)
         self._detect(self._last(b"", b""), [guarded for guarded in old if guarded not in self._detectors])
+
+    def _guarded(self, cls: type[Detector[Any]], settings: Any) -> _Guarded:
+        return _Guarded(_made(cls, settings, self._context), self._allowed(cls))
+
+    def _allowed(self, cls: type[Detector[Any]]) -> AllowList:
+        return self._allow.of(cls) if self._allow else ()
 
     def _change_sinks(self, wanted: Sequence[AnySink]) -> None:
         kept = []
@@ -242,10 +274,11 @@ class Engine:
     def _batch(self, raw: RawBatch) -> None:
         self._emit_notices()
         n = len(raw)
+        if self._known:
+            self._restore(self._known, int(raw.time.min()) if n else raw.now or 0, raw.interfaces)
         block = np.empty(n * BYTES_PER_PACKET, np.uint8)
-        self._clock, pieces = decode(
-            raw.data, raw.offset, raw.captured, raw.wire_length, raw.time, raw.link, raw.interface, block, self._stats.packets, self._clock
-        )
+        self._clock, pieces = decode(raw.data, raw.offset, raw.captured, raw.wire_length, raw.time, raw.link, raw.interface, block, self._seen, self._clock)
+        self._seen += n
         if raw.now is not None:
             self._clock = max(self._clock, raw.now)
         if pieces:
@@ -259,10 +292,19 @@ class Engine:
         if self._progress:
             self._progress(self._stats)
             self._emit_notices()
+        if self._state and self._notices and monotonic() >= self._next_save:
+            self._next_save = monotonic() + _BETWEEN_SAVES
+            self._state.save(self._all_known())
 
     def _finish(self) -> None:
-        """Let all that is still open end after the last packet."""
-        self._detect(self._last(*self._flows.finish(self._clock)), self._detectors)
+        """Let all that is still open end after the last packet, or save it."""
+        if not self._state:
+            self._detect(self._last(*self._flows.finish(self._clock)), self._detectors)
+        elif self._seen or self._clock:
+            try:
+                self._state.save_now(self._all_known())
+            except OSError as error:
+                self._fault(f"state: {self._state.path}: it could not be written: {error.strerror}; what is known now is lost.")
         stats = self._stats
         stats.time = self._clock
         stats.malformed = dict(sorted(stats.malformed.items()))
@@ -278,6 +320,52 @@ class Engine:
         if self._with_stats:
             self._emit([stats.model_copy(deep=True)])
 
+    def _all_known(self) -> Known:
+        from iplog_core.state import Known, saved_flows
+
+        known = Known(self._clock, self._seen, list(self._interfaces))
+        known.put("flows", saved_flows(self._flows))
+        for guarded in self._detectors:
+            name = guarded.detector.name
+            try:
+                known.put(f"detectors/{name}", guarded.detector.save())
+            except (Exception, SystemExit) as error:
+                if not guarded.unsaved:
+                    guarded.unsaved = True
+                    self._fault(f"{name}: what it knows could not be saved: {reason(error)}.")
+        return known
+
+    def _restore(self, known: Known, begin: int, interfaces: Sequence[str]) -> None:
+        """Go on from what is known. A part that is not what it should be starts afresh."""
+        from iplog_core.state import restore_flows
+
+        assert self._state is not None
+        self._known = None
+        if begin + _EARLIER < known.clock:
+            self._state.set_aside(f"it knows what happened until {_utc(known.clock)}, and the first packet is of {_utc(begin)}")
+            return
+        known.renumber(interfaces)
+        self._clock, self._seen = known.clock, known.packets
+        faults: list[str] = []
+        try:
+            restore_flows(self._flows, known.take("flows"), known.clock)
+        except Exception as error:
+            self._flows = _flows(self._flow_settings, self._flows.keep_ends)
+            faults.append(f"flows: {reason(error)}")
+        for number, guarded in enumerate(self._detectors):
+            name = guarded.detector.name
+            part = known.take(f"detectors/{name}")
+            try:
+                if part is not None and not guarded.detector.restore(part, known.clock):
+                    self._tell(f"{name}: its settings have changed, so that part of what it knew is left out.")
+            except (Exception, SystemExit) as error:
+                self._detectors[number] = self._guarded(type(guarded.detector), guarded.detector.settings)
+                faults.append(f"{name}: {reason(error)}")
+        for name in known.parts:
+            self._tell(f"{name.rpartition('/')[2]}: it does not run now, so that what it knew is left out.")
+        if faults:
+            self._state.set_aside(f"not all of it can be right ({'; '.join(faults)})")
+
     def _last(self, decided: bytes, ended: bytes) -> PacketBatch:
         """The batch without packets that ends every episode."""
         nothing = np.empty(0, np.uint8)
@@ -285,11 +373,12 @@ class Engine:
 
     def _detect(self, batch: PacketBatch, detectors: Sequence[_Guarded]) -> None:
         batch = self._visible(batch)
+        seen = self._allow.seen(batch) if self._allow else None
         for guarded in detectors:
             if guarded.failures >= FAILURES_ALLOWED:
                 continue
             try:
-                guarded.detector.run(batch)
+                guarded.detector.run(seen.by(guarded.allowed) if seen else batch)
             except (Exception, SystemExit) as error:
                 self._plugin_failed(guarded, error)
         found, self._found = self._found, _Found()
@@ -405,6 +494,9 @@ class Engine:
         if self._notices:
             self._notices.note(line)
 
+    def _tell(self, line: str) -> None:
+        (self._notices.note if self._notices else self._log)(line)
+
     def _plugin_failed(self, guarded: _Guarded, error: BaseException) -> None:
         guarded.failures += 1
         name = guarded.detector.name
@@ -428,6 +520,38 @@ def _made(detector: type[Detector[Any]], settings: Any, context: DetectorContext
         return detector(settings, context)
     except (Exception, SystemExit) as error:
         raise PluginError(f"{detector.name}: it could not be set up: {reason(error)}.") from error
+
+
+def _tell_alike(before: DetectorSettings, after: DetectorSettings) -> bool:
+    """Whether a detector finds the same by either settings, where it looks: what it does not look at is no business of its own."""
+    return before.model_copy(update={"allow": after.allow}) == after
+
+
+def _kinds_of_ends(detectors: Sequence[tuple[type[Detector[Any]], Any]]) -> int:
+    """The kinds of flows whose ends any detector wants, a bit for each."""
+    mask = 0
+    for detector, settings in detectors:
+        wanted = detector.wants_ends(settings)
+        for kind in Kind if wanted is True else wanted or ():
+            mask |= 1 << kind
+    return mask
+
+
+def _flows(settings: FlowSettings, keep_ends: int) -> Flows:
+    return Flows(
+        capacity=settings.capacity,
+        contacts=settings.contacts,
+        silent_timeout=_ns(settings.silent_timeout),
+        half_open_timeout=_ns(settings.half_open_timeout),
+        tcp_idle=_ns(settings.tcp_idle),
+        udp_idle=_ns(settings.udp_idle),
+        closed_idle=_ns(settings.closed_idle),
+        keep_ends=keep_ends,
+    )
+
+
+def _utc(time: int) -> str:
+    return datetime.fromtimestamp(time // 1_000_000_000, UTC).isoformat()
 
 
 def _ns(seconds: float) -> int:

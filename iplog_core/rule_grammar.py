@@ -3,15 +3,19 @@
     (log|ignore) (tcp|udp) [from ADDR] [sport PORT] [to ADDR] [dport PORT]
     (log|ignore) icmp [type TYPE] [from ADDR] [to ADDR]
 
+An entry of an allow-list is the same without its action, and may do without a protocol, too: `from ADDR`, `to ADDR` or both then hold for any.
+
 Services are looked up here, since a range needs their numbers; host names are not: `iplog_core.rules` does that.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Literal
+from itertools import chain
+from typing import Any, Literal
 
 from iplog_core.errors import did_you_mean
 from iplog_core.services import port_number
@@ -128,22 +132,63 @@ class Rule:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """An entry of an allow-list: what a rule may say, without its action. With no protocol it speaks of all that has addresses."""
+
+    proto: Protocol | None
+    source: Addresses | None = None
+    sport: Ports | None = None
+    destination: Addresses | None = None
+    dport: Ports | None = None
+    type: IcmpTypes | None = None
+
+
 def parse_rule(text: str) -> Rule:
     """Return the rule that a line spells, after which a `#` comment may stand.
 
     Raise ValueError for what is no rule; its text is the reason, one or two sentences without the rule itself.
     """
-    if len(text.strip().splitlines()) > 1:
-        raise ValueError("a rule stands on one line; write each as a rule of its own.")
-    words = iter(text.partition("#")[0].split())
+    words = _words(text, "a rule stands on one line; write each as a rule of its own.")
     action = _action(next(words, None))
     proto = _protocol(next(words, None))
-    addresses: dict[str, Addresses] = {}
-    ports: dict[str, Ports] = {}
-    types: dict[str, IcmpTypes] = {}
+    return Rule(action, proto, **_clauses(words, proto))
+
+
+def parse_allowed(text: str) -> Allowed:
+    """Return what an entry of an allow-list spells. Raise ValueError as `parse_rule` does."""
+    words = _words(text, "an entry stands on one line; write each as an entry of its own.")
+    first = next(words, "")
+    match first.lower():
+        case "tcp" | "udp" | "icmp":
+            proto = _protocol(first)
+            return Allowed(proto, **_clauses(words, proto))
+        case "from" | "to":
+            allowed = Allowed(None, **_clauses(chain([first], words), None))
+            if all(side is None or (side.host is None and side.network is None) for side in (allowed.source, allowed.destination)):
+                raise ValueError("this is everything; --disable turns a detector off.")
+            return allowed
+        case "":
+            raise ValueError(f"there is nothing to allow; expected {_SCOPE}.")
+        case "log" | "ignore":
+            raise ValueError(f"{quoted(first)} is the action of a rule, and no part of this: leave it away.")
+        case "sport" | "dport" | "type" as clause:
+            raise ValueError(f"'{clause}' needs a protocol before it: {'icmp' if clause == 'type' else 'tcp or udp'}.")
+    raise ValueError(f"{quoted(first)} is neither a protocol nor a clause; expected {_SCOPE}.")
+
+
+def _words(text: str, fault: str) -> Iterator[str]:
+    if len(text.strip().splitlines()) > 1:
+        raise ValueError(fault)
+    return iter(text.partition("#")[0].split())
+
+
+def _clauses(words: Iterator[str], proto: Protocol | None) -> dict[str, Any]:
+    """Read clauses to the end; return the fields of `Rule` that they give."""
+    fields: dict[str, Addresses | Ports | IcmpTypes] = {}
     for word in words:
         clause = _clause(word, proto)
-        if clause in addresses or clause in ports or clause in types:
+        if _FIELDS[clause] in fields:
             raise ValueError(f"'{clause}' stands twice; each clause may stand once.")
         value = next(words, None)
         if value is None:
@@ -151,20 +196,12 @@ def parse_rule(text: str) -> Rule:
         if value == "!*":
             raise ValueError(f"'!*' matches nothing; expected {_EXPECTED[clause]}.")
         if clause in ("from", "to"):
-            addresses[clause] = parse_addresses(value)
+            fields[_FIELDS[clause]] = parse_addresses(value)
         elif clause == "type":
-            types[clause] = _icmp_types(value)
-        elif proto != "icmp":
-            ports[clause] = _ports(value, proto)
-    return Rule(
-        action,
-        proto,
-        source=addresses.get("from"),
-        sport=ports.get("sport"),
-        destination=addresses.get("to"),
-        dport=ports.get("dport"),
-        type=types.get("type"),
-    )
+            fields[_FIELDS[clause]] = _icmp_types(value)
+        elif proto == "tcp" or proto == "udp":
+            fields[_FIELDS[clause]] = _ports(value, proto)
+    return fields
 
 
 def parse_addresses(word: str) -> Addresses:
@@ -190,10 +227,13 @@ def quoted(text: str, mark: str = "'") -> str:
     return f"{mark}{shown if len(shown) <= 100 else shown[:97] + '...'}{mark}"
 
 
-_CLAUSES = {
+_SCOPE = "tcp, udp, icmp, from or to"
+_FIELDS = {"from": "source", "sport": "sport", "to": "destination", "dport": "dport", "type": "type"}
+_CLAUSES: dict[Protocol | None, tuple[str, ...]] = {
     "tcp": ("from", "sport", "to", "dport"),
     "udp": ("from", "sport", "to", "dport"),
     "icmp": ("type", "from", "to"),
+    None: ("from", "to"),
 }
 _ADDRESS = "an address such as 192.0.2.1, 192.168/16 or 2001:db8::/32, a host name, or *"
 _PORT = "a port number, a service name, a range such as 1024:2047 or 1024:, or *"
@@ -225,12 +265,12 @@ def _protocol(word: str | None) -> Protocol:
     raise ValueError(f"{quoted(word)} is no protocol; expected tcp, udp or icmp.")
 
 
-def _clause(word: str, proto: Protocol) -> str:
+def _clause(word: str, proto: Protocol | None) -> str:
     clause = word.lower()
     if clause in _CLAUSES[proto]:
         return clause
     *others, last = _CLAUSES[proto]
-    of = f" of {proto}" if clause in _EXPECTED else ""
+    of = "" if clause not in _EXPECTED else f" of {proto}" if proto else " where no protocol stands first"
     raise ValueError(f"{quoted(word)} is no clause{of}; expected {', '.join(others)} or {last}.")
 
 

@@ -15,21 +15,23 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from socket import AF_INET, AF_INET6, SOCK_STREAM, getaddrinfo
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iplog_core.addresses import halves
-from iplog_core.batch import FlowRows, Kind, Mask, PacketBatch
+from iplog_core.batch import FlowBit, FlowRows, Kind, Mask, PacketBatch
 from iplog_core.errors import ConfigError
-from iplog_core.rule_grammar import Action, Addresses, Network, Protocol, Rule, parse_addresses, parse_rule, quoted
+from iplog_core.rule_grammar import Action, Addresses, Allowed, Network, Protocol, Rule, parse_addresses, parse_rule, quoted
 
-__all__ = ["CompiledRule", "Rule", "Rules", "Scope", "compile_each", "compile_rules", "compile_scope", "parse_rule"]
+__all__ = [
+    "CompiledRule", "Condition", "Initiators", "Rule", "Rules", "Scope", "View", "compile_each", "compile_rules", "compile_scope", "conditions_of",
+    "look_up", "needs_header", "parse_rule", "right_or_fault",
+]  # fmt: skip
 
 From = TypeVar("From")
 To = TypeVar("To")
-Rows = PacketBatch | FlowRows
 Hosts = Mapping[str, Sequence[IPv4Address | IPv6Address] | ValueError]
 """The addresses of host names, or why there are none."""
 
@@ -57,12 +59,13 @@ def compile_rules(lines: Sequence[str], where: str = "rules") -> Rules:
 
 def compile_each(lines: Iterable[str]) -> list[CompiledRule | ValueError]:
     """Compile rules; one that is wrong, or has a host name that cannot be looked up, becomes a ValueError with the reason as its text."""
-    rules = [_right_or_fault(parse_rule, line) for line in lines]
-    hosts = _look_up(addresses for rule in rules if isinstance(rule, Rule) for addresses in (rule.source, rule.destination) if addresses is not None)
-    return [_right_or_fault(partial(_compiled, hosts=hosts), rule) if isinstance(rule, Rule) else rule for rule in rules]
+    rules = [right_or_fault(parse_rule, line) for line in lines]
+    hosts = look_up(addresses for rule in rules if isinstance(rule, Rule) for addresses in (rule.source, rule.destination) if addresses is not None)
+    return [right_or_fault(partial(_compiled, hosts=hosts), rule) if isinstance(rule, Rule) else rule for rule in rules]
 
 
-def _right_or_fault(make: Callable[[From], To], what: From) -> To | ValueError:
+def right_or_fault(make: Callable[[From], To], what: From) -> To | ValueError:
+    """Return what `make` makes of something, or the ValueError that tells what is wrong with it."""
     try:
         return make(what)
     except ValueError as fault:
@@ -70,6 +73,16 @@ def _right_or_fault(make: Callable[[From], To], what: From) -> To | ValueError:
 
 
 def _compiled(rule: Rule, hosts: Hosts) -> CompiledRule:
+    return CompiledRule(rule.action, rule.proto, rule.is_switch, needs_header(rule), conditions_of(rule, hosts))
+
+
+def needs_header(rule: Rule | Allowed) -> bool:
+    """Whether it asks for ports or types, so that a fragment without them does not match."""
+    return any(value is not None for value in (rule.sport, rule.dport, rule.type))
+
+
+def conditions_of(rule: Rule | Allowed, hosts: Hosts) -> tuple[Condition, ...]:
+    """Return what must hold for a row of its protocol. Raise ValueError where a host could not be looked up."""
     conditions: list[Condition] = []
     for side, addresses in (("src", rule.source), ("dst", rule.destination)):
         if addresses is not None and (networks := _networks(addresses, hosts)):
@@ -79,8 +92,7 @@ def _compiled(rule: Rule, hosts: Hosts) -> CompiledRule:
             conditions.append(Between(column, ports.low, ports.high, ports.negated))
     if rule.type is not None and (rule.type.icmp is not None or rule.type.icmp6 is not None):
         conditions.append(OfType(rule.type.icmp, rule.type.icmp6, rule.type.negated))
-    needs_header = any(value is not None for value in (rule.sport, rule.dport, rule.type))
-    return CompiledRule(rule.action, rule.proto, rule.is_switch, needs_header, tuple(conditions))
+    return tuple(conditions)
 
 
 def compile_scope(networks: Sequence[str], own_addresses: Iterable[str], where: Callable[[int], str] = "promisc[{}]".format) -> Scope | None:
@@ -88,13 +100,13 @@ def compile_scope(networks: Sequence[str], own_addresses: Iterable[str], where: 
 
     Raise ConfigError with one line for each that is wrong; it begins with what `where` returns for its index, counted from 0.
     """
-    parsed = [_right_or_fault(_watchable, text) for text in networks]
-    hosts = _look_up(addresses for addresses in parsed if isinstance(addresses, Addresses))
+    parsed = [right_or_fault(_watchable, text) for text in networks]
+    hosts = look_up(addresses for addresses in parsed if isinstance(addresses, Addresses))
     watched: list[Network] = [IPv4Network("127.0.0.0/8"), *map(ip_network, own_addresses)]
     everything = False
     faults: list[str] = []
     for index, (text, addresses) in enumerate(zip(networks, parsed, strict=True)):
-        found = _right_or_fault(partial(_networks, hosts=hosts), addresses) if isinstance(addresses, Addresses) else addresses
+        found = right_or_fault(partial(_networks, hosts=hosts), addresses) if isinstance(addresses, Addresses) else addresses
         if isinstance(found, ValueError):
             shown = quoted(text, '"')
             faults.append(f"{where(index)}: {shown}: {found}")
@@ -120,7 +132,7 @@ class Scope:
         prefixes = tuple(map(_prefix, dict.fromkeys(networks)))
         self._sides = [Within("src", prefixes, False), Within("dst", prefixes, False)]
 
-    def hidden(self, view: _View) -> Mask:
+    def hidden(self, view: View) -> Mask:
         source, destination = (side.mask(view) for side in self._sides)
         rows = view.rows
         hidden: Mask = rows.to_one_host & ~source & ~destination & (rows.kind != _ARP)
@@ -150,7 +162,7 @@ class Rules:
         """Return which rows are ignored, one bool a row; None where there is no rule that could ignore any."""
         if not self.protocols and self._scope is None:
             return None
-        view = _View(rows)
+        view = View(rows)
         ignored = np.zeros(len(rows), np.bool_) if self._scope is None else self._scope.hidden(view)
         for protocol in self.protocols:
             ignored |= protocol.ignored(view)
@@ -185,7 +197,7 @@ class ProtocolRules:
     def can_ignore(self) -> bool:
         return self.off or bool(self.ignore)
 
-    def ignored(self, view: _View) -> Mask:
+    def ignored(self, view: View) -> Mask:
         with_header = view.with_header(self.proto)
         every = view.every(self.proto)
         if not every.any():
@@ -196,7 +208,7 @@ class ProtocolRules:
         return ignored
 
 
-class _View:
+class View:
     """The rows of one batch, with the masks made so far: each condition is computed once, whatever number of rules has it."""
 
     def __init__(self, rows: Rows) -> None:
@@ -209,7 +221,7 @@ class _View:
         for rule in rules:
             mask = with_header if rule.needs_header else every
             for condition in rule.conditions:
-                mask = mask & self._mask(condition)
+                mask = mask & self.mask(condition)
             matched |= mask
         return matched
 
@@ -234,7 +246,7 @@ class _View:
     def of_version(self, version: int) -> Mask:
         return self._ipv4 if version == 4 else self._ipv6
 
-    def _mask(self, condition: Condition) -> Mask:
+    def mask(self, condition: Condition) -> Mask:
         mask = self._masks.get(id(condition))
         if mask is None:
             mask = self._masks[id(condition)] = condition.mask(self)
@@ -256,6 +268,29 @@ class _View:
         return mask
 
 
+class Initiators:
+    """A batch's packets, what came back as if its flow's initiator had sent it: with the addresses, the ports and the ICMP type of the request."""
+
+    def __init__(self, batch: PacketBatch) -> None:
+        self._batch = batch
+        self._replies: Mask = batch.flow & _REPLY != 0
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        column: NDArray[Any] = getattr(self._batch, name)
+        if name in _OTHER_SIDE:
+            column = np.where(self._replies, getattr(self._batch, _OTHER_SIDE[name]), column)
+        elif name == "icmp_type":
+            column = np.where(self._replies, _REQUEST_OF[column], column)
+        self.__dict__[name] = column
+        return column
+
+
+Rows = PacketBatch | FlowRows | Initiators
+
+
 @dataclass(frozen=True, slots=True)
 class Prefix:
     """A network as the address columns have it. A half whose mask is 0 is not looked at."""
@@ -275,7 +310,7 @@ class Within:
     prefixes: tuple[Prefix, ...]
     negated: bool
 
-    def mask(self, view: _View) -> Mask:
+    def mask(self, view: View) -> Mask:
         hi: NDArray[np.uint64] = getattr(view.rows, f"{self.side}_hi")
         lo: NDArray[np.uint64] = getattr(view.rows, f"{self.side}_lo")
         inside = np.zeros(len(view.rows), np.bool_)
@@ -299,7 +334,7 @@ class Between:
     high: int
     negated: bool
 
-    def mask(self, view: _View) -> Mask:
+    def mask(self, view: View) -> Mask:
         ports: NDArray[np.uint16] = getattr(view.rows, self.column)
         inside: Mask = ports == self.low if self.low == self.high else (ports >= self.low) & (ports <= self.high)
         return ~inside if self.negated else inside
@@ -313,7 +348,7 @@ class OfType:
     icmp6: int | None
     negated: bool
 
-    def mask(self, view: _View) -> Mask:
+    def mask(self, view: View) -> Mask:
         rows = view.rows
         found = np.zeros(len(rows), np.bool_)
         for kind, number in ((_ICMP, self.icmp), (_ICMP6, self.icmp6)):
@@ -326,6 +361,10 @@ Condition = Within | Between | OfType
 
 # As plain integers: numpy compares a column of bytes with a member of an enumeration six times as slowly.
 _NONE, _ARP, _ICMP, _ICMP6, _FRAGMENT = Kind.NONE.value, Kind.ARP.value, Kind.ICMP.value, Kind.ICMP6.value, Kind.FRAGMENT.value
+_REPLY = FlowBit.REPLY.value
+_OTHER_SIDE = {"src_hi": "dst_hi", "src_lo": "dst_lo", "sport": "dport", "dst_hi": "src_hi", "dst_lo": "src_lo", "dport": "sport"}
+_REQUEST_OF = np.arange(256, dtype=np.uint8)
+_REQUEST_OF[[0, 14, 16, 18, 129]] = [8, 13, 15, 17, 128]
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
@@ -349,13 +388,13 @@ def _networks(addresses: Addresses, hosts: Hosts) -> tuple[Network, ...]:
     return tuple(IPv4Network((a, addresses.host_bits), strict=False) if a.version == 4 else IPv6Network(a) for a in found)
 
 
-def _look_up(clauses: Iterable[Addresses]) -> Hosts:
+def look_up(clauses: Iterable[Addresses]) -> Hosts:
     """Look up all host names of some clauses at the same time, each once."""
     names = list(dict.fromkeys(addresses.host for addresses in clauses if addresses.host is not None))
     if not names:
         return {}
     with ThreadPoolExecutor(min(len(names), _AT_ONCE)) as pool:
-        return dict(zip(names, pool.map(partial(_right_or_fault, _addresses), names), strict=True))
+        return dict(zip(names, pool.map(partial(right_or_fault, _addresses), names), strict=True))
 
 
 def _addresses(host: str) -> list[IPv4Address | IPv6Address]:

@@ -53,6 +53,8 @@ class PluginSettings(_Table):
 class DetectorSettings(PluginSettings):
     """Base of a detector's settings."""
 
+    allow: list[str] = Field(default_factory=list, description="What it does not look at, as in a rule: 'from 192.0.2.10', 'tcp dport 8080 to 10.1.2.3'.")
+
 
 class SinkSettings(PluginSettings):
     """Base of a sink's settings."""
@@ -103,6 +105,7 @@ class Settings(_Table):
     interfaces: list[str] = Field(default_factory=list, description="Interfaces to watch; default: all that are up, loopback apart.")
     promisc: list[str] = Field(default_factory=list, description="Watch what is sent to others, too: networks such as '192.0.2.0/24', or '*'.")
     rules: list[str] = Field(default_factory=list, description="Rules, such as 'ignore udp sport 53'.")
+    trusted_scanners: list[str] = Field(default_factory=list, description="Hosts and networks whose doings no detector counts, such as '192.0.2.10'.")
     mute: list[str] = Field(default_factory=list, description="Kinds of alerts that are not reported, such as 'traceroute'.")
     alerts_only: bool = Field(False, description="Write no traffic, only alerts.")
     log_dest: bool | None = Field(None, description="Name the destination in each line; default: over captures and in promiscuous mode.")
@@ -115,6 +118,7 @@ class Settings(_Table):
     group: str | None = Field(None, description="Group to become once the interfaces are open; default: that of the user.")
     daemon: bool = Field(False, description="Watch in the background.")
     pid_file: Path | None = Field(None, description="File with the process number; default: /run/iplog.pid in the background, else none.")
+    state: Path | None = Field(None, description="File that keeps what is known from one run to the next.")
     flows: FlowSettings = Field(default_factory=FlowSettings, description="When a flow's outcome is decided.")
     capture: CaptureSettings = Field(default_factory=CaptureSettings, description="How interfaces are watched.")
     names: NameSettings = Field(default_factory=NameSettings, description="Whether hosts are written with their names.")

@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iplog_core.addresses import address
 from iplog_core.batch import FlowRows, Mask, PacketBatch
+from iplog_core.decoys import Sets
 from iplog_core.events import State
 from iplog_core.kernel import tracker as kernel
-from iplog_core.kernel.walk import Walk
+from iplog_core.kernel import walk
 
-Key = Literal["pair", "source", "target", "source_port", "target_port"]
-Distinct = Literal["dest_port", "dest", "source"]
+Key = Literal["pair", "source", "target", "source_port", "target_port", "source_label", "target_label"]
+Distinct = Literal["dest_port", "dest", "source", "label"]
+Doubts = Literal["pending", "silence"]
+Labels = NDArray[np.uint64]
 
+_SURE, _AGAINST = 1, 2
+_NEW, _SUSPECT, _START = 1, 2, 4
 _NO_ROWS: NDArray[np.int64] = np.empty(0, np.int64)
+_NO_ROLES: NDArray[np.uint8] = np.empty(0, np.uint8)
+_NO_LABELS: Labels = np.empty(0, np.uint64)
+
+
+class TrackerOptions(TypedDict, total=False):
+    """What a tracker can do beyond counting packets (see `Tracker`)."""
+
+    distinct: Distinct | None
+    rate: float
+    samples: int
+    most: int
+    doubts: Doubts | None
+    joins: bool
+    hint: int
+    tells: bool
 
 
 @dataclass(slots=True, kw_only=True)
 class Episode:
     """What a tracker tells of a key that crossed its threshold: at its `start`, at each tenfold of its packets, at its `end`.
 
-    `src`, `dst`, the ports and what follows are those of the packet that started it; `key` and `by` say which of them stand for the whole. `samples` are
-    the first ten distinct values (ports, or addresses), `distinct` how many there are, `sports` the first six distinct source ports, `outcomes`
-    the values by `Outcome`. Times are on the packet clock in ns; (time, phase, index) is where the change belongs among the events.
+    `src`, `dst`, the ports and what follows are those of the packet that started it; `key` and `by` say which of them stand for the whole. `samples` are the
+    first few distinct values (ports, addresses or labels), `distinct` how many there are, `sports` the first six distinct source ports, `outcomes` the values
+    by `Outcome`. `many_sources` tells that not all came from `src`; `members` are the sources of a set that acts as one. Times are on the packet clock in ns;
+    (time, phase, index) is where the change belongs among the events.
     """
 
     key: Key
     by: Distinct | None
-    state: State
+    state: State | Literal["suspect"]
     time: int
     phase: int
     index: int
@@ -51,19 +72,23 @@ class Episode:
     bytes: int
     samples: list[int] | list[tuple[int, int]]
     distinct: int
+    many_sources: bool
     sports: list[int]
     outcomes: list[int]
+    members: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        return self.time, self.phase, self.index
 
     @property
     def src_ip(self) -> str | None:
-        """The source, where the key names one or only one was seen."""
-        if self.key in ("pair", "source", "source_port") or (self.by == "source" and self.distinct == 1):
-            return address(*self.src)
-        return None
+        """The source, where only one was seen."""
+        return None if self.members or self.many_sources else address(*self.src)
 
     @property
     def dest_ip(self) -> str | None:
-        if self.key in ("pair", "target", "target_port") or (self.by == "dest" and self.distinct == 1):
+        if self.key in ("pair", "target", "target_port", "target_label") or (self.by == "dest" and self.distinct == 1):
             return address(*self.dst)
         return None
 
@@ -77,6 +102,15 @@ class Tracker:
 
     Give it a `distinct` value and it counts those, each for `memory` seconds; none, and it counts packets in the same way; a `rate`, and it keeps a
     leaky bucket of `threshold` packets that drains `rate` a second. What has reached the threshold is an episode until it was quiet for `expiry` seconds.
+    An episode shows `samples` values, and tells no more than `most` apart (0: any number).
+
+    `doubts="pending"`: openings that are not decided are doubtful; a key starts once one of its values failed, the oldest waits for a second, all came
+    from one source port (or from a tenth as many), four times the threshold is there, or the capture ends. `doubts="silence"`: silence is doubtful, too;
+    a key starts once one of its values was refused, or one was silent and another was answered, or four times as many ports are there, or as many hosts
+    were asked from one source port; and what was answered counts against it.
+
+    `joins`: sources that try the same values of one target at the same times, as decoys do, are one episode, which has `members`.
+    `hint`: so many distinct values make a suspect (see `suspects`). Where `tells` is false nothing is returned, and only the masks are filled in.
     """
 
     def __init__(
@@ -88,14 +122,24 @@ class Tracker:
         expiry: float,
         distinct: Distinct | None = None,
         rate: float = 0.0,
+        samples: int = 10,
+        most: int = 0,
+        doubts: Doubts | None = None,
+        joins: bool = False,
+        hint: int = 0,
+        tells: bool = True,
         capacity: int = 32768,
         values: int = 131072,
     ) -> None:
-        def make(**fields: object) -> Episode:
-            return Episode(key=key, by=distinct, **fields)  # type: ignore[arg-type]
+        def make(**fields: Any) -> Episode:
+            return Episode(key=key, by=distinct, **fields)
 
+        self._by_label = distinct == "label" or key in ("source_label", "target_label")
+        self._sets = Sets() if joins else None
+        self._hint = hint or (max(1, min(2, round(threshold) - 1)) if joins else 0)
+        self._marks = self._hint > 0 or not tells
         self._kernel = kernel.Tracker(
-            make,
+            make if tells else None,
             key=key,
             distinct=distinct,
             threshold=threshold,
@@ -104,7 +148,16 @@ class Tracker:
             expiry=round(expiry * 1e9),
             capacity=capacity,
             values=values,
+            doubts=doubts,
+            hint=self._hint,
+            samples=samples,
+            most=most,
         )
+        self._told = _NO_ROLES
+        self._options: dict[str, Any] = {
+            "key": key, "distinct": distinct, "threshold": threshold, "rate": rate, "memory": memory, "expiry": expiry, "samples": samples, "most": most,
+            "doubts": doubts, "joins": joins, "hint": hint, "capacity": capacity, "values": values,
+        }  # fmt: skip
 
     def __len__(self) -> int:
         return len(self._kernel)
@@ -114,35 +167,125 @@ class Tracker:
         """Keys and values that had to go before their time."""
         return self._kernel.evicted
 
-    def update(self, batch: PacketBatch, where: Mask | None = None, decided: Mask | None = None) -> list[Episode]:
+    def update(
+        self,
+        batch: PacketBatch,
+        where: Mask | None = None,
+        decided: Mask | None = None,
+        *,
+        against: Mask | None = None,
+        excused: Mask | None = None,
+        sure: Mask | None = None,
+        sure_flows: Mask | None = None,
+        labels: Labels | None = None,
+        flow_labels: Labels | None = None,
+    ) -> list[Episode]:
         """Count the packets that `where` selects, judged by the flows of `batch.decided` that `decided` selects.
 
         With both, a flow that was answered takes back what its opening counted, and one that failed tells its outcome. Without `where`, failed flows
-        count themselves. Call it for every batch, also where nothing is selected: time passes by it.
+        count themselves. Packets in `against` take back what their key and value counted; flows in `excused` count as answered. A key starts only
+        at a row in `sure` or `sure_flows`, where they are given. Labels are one for each packet and each decided flow.
+        Call it for every batch, also where nothing is selected: time passes by it.
         """
-        return self._kernel.update(
+        rows, roles = _roles(where, against, sure)
+        flows, flow_roles = _roles(decided, excused, sure_flows)
+        self._told = np.zeros(len(batch), np.uint8) if self._marks else _NO_ROLES
+        changes: list[Episode] = self._kernel.update(
             batch.block,
             len(batch),
-            _NO_ROWS if where is None else where.nonzero()[0],
+            rows,
+            roles,
+            _NO_LABELS if labels is None else labels[rows],
             batch.decided.bytes_view,
-            _NO_ROWS if decided is None else decided.nonzero()[0],
+            flows,
+            flow_roles,
+            _NO_LABELS if flow_labels is None else flow_labels[flows],
             where is None,
             batch.now,
             batch.final,
+            self._told,
         )
+        return changes if self._sets is None else self._sets.join(changes)
+
+    @property
+    def started(self) -> Mask:
+        """The packets of the last update by which keys reached the threshold."""
+        return _with_mark(self._told, _START)
+
+    @property
+    def suspects(self) -> Mask:
+        """The packets of the last update that counted for a suspect, or for what is an episode."""
+        return _with_mark(self._told, _SUSPECT)
+
+    @property
+    def news(self) -> Mask:
+        """Those of `suspects` with a value that their key had not tried before, as long as it has no more than twice the threshold."""
+        return _with_mark(self._told, _NEW)
+
+    def save(self) -> dict[str, Any]:
+        """Return what is known, as plain values and arrays, for `restore`."""
+        keys, values = empty_rows(len(self._kernel), _KEY), empty_rows(self._kernel.value_count, _VALUE)
+        self._kernel.dump(keys, values)
+        return {"options": self._options, "keys": keys, "values": values, "sets": self._sets.save() if self._sets else None}
+
+    def restore(self, saved: dict[str, Any], now: int) -> bool:
+        """Take what `save` returned when the clock stood at `now`; do nothing and return False where that is of a tracker with other options.
+
+        Raise ValueError where it cannot be what `save` returned: the tracker is of no use any more then.
+        """
+        if saved["options"] != self._options:
+            return False
+        self._kernel.load(saved_rows(saved["keys"], _KEY), saved_rows(saved["values"], _VALUE), now)
+        if self._sets:
+            self._sets.restore(saved["sets"])
+        return True
+
+
+_KEY, _VALUE = (np.asarray(row).dtype for row in kernel.layout())
+
+
+def empty_rows(count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return rows of zeros, with zeros between their fields, too."""
+    return np.zeros(count * dtype.itemsize, np.uint8).view(dtype)
+
+
+def saved_rows(rows: object, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return what was saved as an array of rows. Raise ValueError where it is none, or has other fields."""
+    if not isinstance(rows, np.ndarray) or rows.dtype != dtype or rows.ndim != 1:
+        raise ValueError("no array with the fields that this iplog has")
+    return np.ascontiguousarray(rows)
+
+
+def _with_mark(told: NDArray[np.uint8], mark: int) -> Mask:
+    marked: Mask = (told & mark) != 0
+    return marked
+
+
+def _roles(counting: Mask | None, against: Mask | None, sure: Mask | None) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Return the rows that a tracker is given, and what each is for; no roles where all count and are sure."""
+    if against is None and sure is None:
+        return (_NO_ROWS if counting is None else counting.nonzero()[0]), _NO_ROLES
+    rows = (against if counting is None else counting if against is None else counting | against).nonzero()[0]  # type: ignore[union-attr]
+    roles = np.full(len(rows), _SURE, np.uint8) if sure is None else sure[rows].astype(np.uint8) * np.uint8(_SURE)
+    if against is not None:
+        roles |= against[rows].astype(np.uint8) * np.uint8(_AGAINST)
+    return rows, roles
 
 
 class RandomWalk:
     """Tell whose first contacts mostly fail: a threshold random walk for each source (Jung et al. 2004).
 
-    Each failure is a step up, each answer a step down, between minus and plus `STEPS`; a source that stands at the top is guilty. Four
-    steps are odds of more than 99 to 1 by the paper's probabilities.
+    Each failure is a step up, each answer a step down, between `STEPS` up and twice as many down; a source that stands at the top is guilty. Four steps are
+    odds of more than 99 to 1 by the paper's probabilities. `heard`: only a source to which something came back can be guilty, since a capture may show one
+    direction only. `narrow`: only one whose last failures went to no more than `FEW_PORTS` ports.
     """
 
     STEPS = 4
+    FEW_PORTS = 5
 
-    def __init__(self, *, capacity: int = 32768) -> None:
-        self._kernel = Walk(capacity=capacity, steps=self.STEPS)
+    def __init__(self, *, heard: bool = False, narrow: bool = False, capacity: int = 32768) -> None:
+        self._kernel = walk.Walk(capacity=capacity, steps=self.STEPS, heard=heard, narrow=self.FEW_PORTS if narrow else 0)
+        self._options = {"steps": self.STEPS, "heard": heard, "narrow": narrow, "capacity": capacity}
 
     @property
     def evicted(self) -> int:
@@ -154,3 +297,19 @@ class RandomWalk:
         guilty = np.zeros(len(flows), np.uint8)
         self._kernel.update(flows.bytes_view, where.nonzero()[0], guilty)
         return guilty.view(np.bool_)
+
+    def save(self) -> dict[str, Any]:
+        """Return what is known, as plain values and arrays, for `restore`."""
+        walks = empty_rows(len(self._kernel), _WALK)
+        self._kernel.dump(walks)
+        return {"options": self._options, "walks": walks}
+
+    def restore(self, saved: dict[str, Any], now: int) -> bool:
+        """As that of `Tracker`."""
+        if saved["options"] != self._options:
+            return False
+        self._kernel.load(saved_rows(saved["walks"], _WALK), now)
+        return True
+
+
+_WALK = np.asarray(walk.layout()).dtype

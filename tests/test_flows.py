@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models.flows import FlowModel, Wait
 
-from iplog_core.batch import FLOW_DTYPE, FlowBit, Outcome, Phase
+from iplog_core.batch import FLOW_DTYPE, FlowBit, Kind, Outcome, Phase
 from iplog_core.kernel.flows import Flows
 from iplog_core.testing import (
     EPOCH,
     Frame,
+    Packets,
     arp,
     connection,
     half_open,
@@ -42,8 +43,9 @@ from iplog_core.testing import (
 pytestmark = pytest.mark.kernel
 
 SECOND = 1_000_000_000
-TIMEOUTS = {Wait.ANSWER: 2 * SECOND, Wait.ACK: 3 * SECOND, Wait.TCP: 20 * SECOND, Wait.OTHER: 8 * SECOND, Wait.CLOSED: SECOND}
+TIMEOUTS = {Wait.ANSWER: 2 * SECOND, Wait.ACK: 3 * SECOND, Wait.TCP: 20 * SECOND, Wait.OTHER: 8 * SECOND, Wait.CLOSED: SECOND, Wait.AGAIN: 24 * SECOND}
 V6: dict[str, Any] = {"dst": "2001:db8::1"}
+ALL_KINDS = sum(1 << kind for kind in Kind)
 SCTP_INIT, SCTP_INIT_ACK, SCTP_ABORT, SCTP_COOKIE_ECHO = 1, 2, 6, 10
 
 
@@ -111,6 +113,12 @@ def test_an_unreachable_that_quotes_the_answering_side_refuses_nothing() -> None
     assert outcomes([probe, unreachable(answer, at=1)]) == [Outcome.PENDING]
 
 
+def test_a_next_header_that_is_not_recognised_refuses_what_it_quotes() -> None:
+    probe = ip("2001:db8:66::7", "2001:db8::1", proto=150, payload=bytes(8))
+    assert outcomes([probe, icmp6("2001:db8::1", "2001:db8:66::7", type=4, code=1, quote=probe, at=1)]) == [Outcome.REFUSED]
+    assert outcomes([probe, icmp6("2001:db8::1", "2001:db8:66::7", type=4, code=0, quote=probe, at=1)]) == [Outcome.PENDING]
+
+
 def test_path_mtu_discovery_refuses_nothing() -> None:
     probe = tcp()
     assert outcomes([probe, icmp("192.0.2.254", "198.51.100.7", type=3, code=4, quote=probe, at=1)]) == [Outcome.PENDING]
@@ -121,6 +129,7 @@ def test_an_association_is_answered_by_its_cookie() -> None:
     frames = [sctp(*there, chunk=SCTP_INIT), sctp(*back, sport=3868, dport=40000, chunk=SCTP_INIT_ACK, at=1)]
     assert outcomes([*frames, sctp(*there, chunk=SCTP_COOKIE_ECHO, at=2)]) == [Outcome.ANSWERED]
     assert outcomes([*frames, sctp(*there, chunk=SCTP_ABORT, at=2)]) == [Outcome.HALF_OPEN]
+    assert outcomes([*frames, sctp(*back, sport=3868, dport=40000, chunk=SCTP_ABORT, at=2)]) == [Outcome.HALF_OPEN]
 
 
 def test_an_acknowledgement_out_of_the_blue_is_a_stray_that_a_reset_refuses() -> None:
@@ -132,6 +141,54 @@ def test_an_acknowledgement_out_of_the_blue_is_a_stray_that_a_reset_refuses() ->
 @pytest.mark.parametrize("frame", [tcp(flags="R"), tcp(flags="RA"), icmp(type=0), arp(reply=True), sctp(chunk=SCTP_ABORT)])
 def test_resets_and_replies_that_nobody_asked_for_open_nothing(frame: Frame) -> None:
     assert bits([frame]) == [FlowBit.STRAY]
+
+
+STAMP, STAMP_REPLY = 13, 14
+
+
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize("family", [{}, V6])
+@pytest.mark.parametrize("more", [0, 1, 4])
+def test_the_end_of_a_first_request_tells_how_often_its_source_asked_again(answered: bool, family: dict[str, Any], more: int) -> None:
+    first = end(ping(count=1 + more, answered=answered, **family))
+    assert (first["contact"], first["again"], first["phase"]) == (1, more, Phase.DEADLINE)
+
+
+def test_a_first_request_is_kept_three_times_as_long_as_a_conversation_may_be_quiet() -> None:
+    assert end(ping(answered=False))["time"] == at(0) + TIMEOUTS[Wait.ANSWER] + 3 * TIMEOUTS[Wait.OTHER]
+
+
+def test_another_sort_of_request_does_not_ask_again() -> None:
+    frames = [*ping(), icmp(type=STAMP, at=1), icmp("192.0.2.1", "198.51.100.7", type=STAMP_REPLY, at=1.1)]
+    assert end(frames)["again"] == 0
+
+
+def test_whoever_asks_again_after_a_pause_comes_back() -> None:
+    assert end([ping(ident=1), ping(ident=2, at=8)])["again"] == 254
+
+
+def test_whether_a_forgotten_contact_was_asked_again_is_not_known() -> None:
+    others = [udp(dport=port, at=1) for port in range(4)]
+    rows = run([*ping(), *others, tcp(at=100)], 256, contacts=4).ended
+    assert [row["again"] for row in rows if row["kind"] == Kind.ICMP] == [255]
+
+
+@pytest.mark.parametrize("family", [{}, V6])
+@pytest.mark.parametrize("probe", [refused, silent])
+def test_a_failed_attempt_tells_whether_its_host_was_pinged(family: dict[str, Any], probe: Any) -> None:
+    pinged = run(in_order([ping(answered=False, **family), probe(at=0.5, dport=443, **family), tcp(at=100)]), 256).decided
+    assert [row["pinged"] for row in pinged if row["dport"] == 443] == [1]
+    assert [row["pinged"] for row in decided(in_order([probe(at=0.5, dport=443, **family), tcp(at=100)])) if row["dport"] == 443] == [0]
+
+
+def test_a_host_that_pinged_first_is_not_a_host_that_was_pinged() -> None:
+    frames = in_order([ping("192.0.2.1", "198.51.100.7"), refused(at=1)])
+    assert [row["pinged"] for row in decided(frames)] == [0, 0]
+
+
+def test_only_the_ends_of_the_kinds_asked_for_are_kept() -> None:
+    frames = in_order([udp_exchange(), ping(at=1), connection(at=2)])
+    assert [row["kind"] for row in run(frames, 256, kinds=1 << Kind.ICMP).ended] == [Kind.ICMP]
 
 
 def test_what_is_pending_at_the_end_of_a_capture_is_told_as_pending() -> None:
@@ -201,7 +258,9 @@ class Run:
         return [FlowBit(b) for b in self.bits], self.decided.tolist(), self.ended.tolist(), self.evicted
 
 
-def run(frames: Sequence[Frame], sizes: int | Sequence[int], capacity: int = 64, contacts: int = 64, seed: int = 0, idle: bool = False) -> Run:
+def run(
+    frames: Sequence[Frame], sizes: int | Sequence[int], capacity: int = 64, contacts: int = 64, seed: int = 0, idle: bool = False, kinds: int = ALL_KINDS
+) -> Run:
     """Give frames to the flow table; with `idle`, let it know each time before the next packet comes."""
     flows = Flows(
         capacity=capacity,
@@ -211,7 +270,7 @@ def run(frames: Sequence[Frame], sizes: int | Sequence[int], capacity: int = 64,
         tcp_idle=TIMEOUTS[Wait.TCP],
         udp_idle=TIMEOUTS[Wait.OTHER],
         closed_idle=TIMEOUTS[Wait.CLOSED],
-        keep_ends=True,
+        keep_ends=kinds,
         secret=random.Random(seed).randbytes(88),
     )
     told = []
@@ -245,6 +304,13 @@ def bits(frames: Sequence[Frame]) -> list[int]:
 
 def decided(frames: Sequence[Frame]) -> Any:
     return run(frames, 256).decided
+
+
+def end(frames: Packets) -> Any:
+    """How the flow that the first packet opens ended, long before the last one."""
+    given = in_order([frames, tcp(at=100)])
+    (row,) = (row for row in run(given, 256).ended if row["opened"] == given[0].time)
+    return row
 
 
 def outcomes(frames: Sequence[Frame]) -> list[int]:

@@ -10,6 +10,7 @@ from iplog_core.describe import settings_of
 from iplog_core.detector import Detector
 from iplog_core.installed import Installed, installed
 from iplog_core.loader import load_plugin
+from iplog_core.settings import DetectorSettings
 from iplog_core.sink import Sink
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -52,8 +53,9 @@ def sections(name):
 
 
 def settings_table(name):
-    """What stands under `Settings`, from the model itself."""
-    rows = [f"| `{it.name}` | {it.type} | {it.default or 'none'} | {it.meaning} |" for it in settings_of(loaded(name).model)]
+    """What stands under `Settings`, from the model itself, without what every detector has."""
+    own = [it for it in settings_of(loaded(name).model) if it.name not in DetectorSettings.model_fields]
+    rows = [f"| `{it.name}` | {it.type} | {it.default or 'none'} | {it.meaning} |" for it in own]
     return "\n".join(["| setting | type | default | meaning |", "| --- | --- | --- | --- |", *rows])
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from harness import batches_with_flows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models.tracker import TrackerModel
+from numpy.typing import NDArray
 
-from iplog_core.batch import FLOW_DTYPE, Mask, Outcome, PacketBatch, Phase
+from iplog_core.batch import FLOW_DTYPE, FlowRows, Mask, Outcome, PacketBatch, Phase
 from iplog_core.kernel.tracker import Tracker
 from iplog_core.testing import EPOCH, Frame, Packets, half_open, handshake, in_order, refused, silent, tcp, udp, udp_exchange, udp_refused
+from iplog_core.tracker import _roles
 
 pytestmark = pytest.mark.kernel
 
@@ -23,22 +26,53 @@ SECOND = 1_000_000_000
 PLAIN: dict[str, Any] = {
     "key": "pair", "distinct": "dest_port", "threshold": 3, "rate": 0.0, "memory": 30 * SECOND, "expiry": 10 * SECOND, "capacity": 64, "values": 256,
 }  # fmt: skip
-Choice = Callable[[PacketBatch], tuple[Mask | None, Mask | None]]
+Told = tuple[list[Any], dict[int, int], int]
+"""What a tracker told: its changes, its marks by a packet's index, how much it evicted."""
 
 
-def openings(batch: PacketBatch) -> tuple[Mask | None, Mask | None]:
+@dataclass
+class Given:
+    """What a tracker is handed of a batch, as masks and labels over its packets and decided flows."""
+
+    where: Mask | None = None
+    decided: Mask | None = None
+    against: Mask | None = None
+    excused: Mask | None = None
+    sure: Mask | None = None
+    sure_flows: Mask | None = None
+
+
+Choice = Callable[[PacketBatch], Given]
+
+
+def openings(batch: PacketBatch) -> Given:
     """Count openings, judged by how they went."""
-    return batch.opens, np.ones(len(batch.decided), np.bool_)
+    return Given(batch.opens, np.ones(len(batch.decided), np.bool_))
 
 
-def failures(batch: PacketBatch) -> tuple[Mask | None, Mask | None]:
+def failures(batch: PacketBatch) -> Given:
     """Count failed flows."""
-    return None, np.ones(len(batch.decided), np.bool_)
+    return Given(None, np.ones(len(batch.decided), np.bool_))
 
 
-def packets(batch: PacketBatch) -> tuple[Mask | None, Mask | None]:
+def packets(batch: PacketBatch) -> Given:
     """Count packets, however it went."""
-    return np.ones(len(batch), np.bool_), None
+    return Given(np.ones(len(batch), np.bool_))
+
+
+def some_of_each(batch: PacketBatch) -> Given:
+    """Count some openings, take others back, and be sure of some, by their ports."""
+    flows = batch.decided
+    return Given(batch.opens, flows.outcome > 0, batch.opens & (batch.sport == 3), flows.sport == 2, batch.dport > 2, flows.dport > 2)
+
+
+def sure_failures(batch: PacketBatch) -> Given:
+    flows = batch.decided
+    return Given(None, flows.outcome > 0, batch.dport == 5, flows.sport == 2, None, flows.dport > 2)
+
+
+def labels(rows: PacketBatch | FlowRows) -> NDArray[np.uint64]:
+    return (rows.dport % np.uint16(3)).astype(np.uint64)
 
 
 def test_an_episode_starts_at_the_packet_that_reaches_the_threshold_and_ends_when_it_was_quiet() -> None:
@@ -108,6 +142,58 @@ def test_the_coldest_key_that_is_not_alerting_goes_first() -> None:
     assert [change["state"] for change in changes] == ["start", "end"]
 
 
+def test_a_key_with_several_values_outlives_colder_and_warmer_ones_with_one() -> None:
+    def probe(host: int, port: int, seconds: float) -> Frame:
+        return udp(f"198.51.100.{host}", dport=port, at=seconds)
+
+    slow = [probe(1, port, port) for port in (1, 2)]
+    flood = [probe(host, 1, 3 + host / 10) for host in range(2, 60)]
+    changes = track([slow, flood, probe(1, 3, 20)], packets, capacity=4)
+    assert [change["state"] for change in changes] == ["start", "end"]
+
+
+def test_a_forged_mapped_address_is_a_key_of_its_own() -> None:
+    frames = [udp("198.51.100.1", "192.0.2.1", dport=1), udp("::ffff:198.51.100.1", "::ffff:192.0.2.1", dport=2, at=1)]
+    assert track(frames, packets, threshold=2) == []
+
+
+def test_openings_that_others_take_back_do_not_count() -> None:
+    def all_but_the_last_port(batch: PacketBatch) -> Given:
+        return Given(where=batch.sport == 1, against=batch.sport == 2)
+
+    taken_back = [udp(sport=sport, dport=port, at=port + sport / 10) for port in (1, 2, 3) for sport in (1, 2)]
+    assert track(taken_back, all_but_the_last_port) == []
+
+
+def test_a_key_starts_only_where_it_is_sure() -> None:
+    def sure_at_port_five(batch: PacketBatch) -> Given:
+        return Given(where=batch.is_udp, sure=batch.dport == 5)
+
+    (start, _) = track([udp(dport=port, at=port) for port in range(1, 8)], sure_at_port_five)
+    assert (start["state"], start["time"], start["distinct"]) == ("start", at(5), 5)
+
+
+@pytest.mark.parametrize(
+    ("doubts", "started"),
+    [(None, {"silent": 3, "one port": 3, "refused": 3}), ("pending", {"silent": 5.1, "one port": 3, "refused": 3}), ("silence", {"refused": 3})],
+)
+def test_doubts_wait_for_evidence(doubts: str | None, started: dict[str, float]) -> None:
+    def probes(talk: Callable[..., list[Frame]], one_port: bool) -> Packets:
+        return [talk(sport=9 if one_port else port, dport=port, at=port / 10) for port in (1, 2, 3)] + [udp(at=60)]
+
+    worlds = {"silent": probes(silent, False), "one port": probes(silent, True), "refused": probes(refused, False)}
+    found = {name: [c["time"] for c in track(frames, openings, doubts=doubts) if c["state"] == "start"] for name, frames in worlds.items()}
+    tenths = {name: at(time / 10 if time == 3 else time) for name, time in started.items()}
+    assert found == {name: [tenths[name]] if name in tenths else [] for name in worlds}
+
+
+def test_suspects_and_their_first_values_are_marked() -> None:
+    frames = in_order([udp(dport=port, at=n) for n, port in enumerate((1, 1, 2, 2, 3, 4, 5, 6, 7, 8))])
+    _, marks, _ = run(frames, 3, packets, PLAIN | {"hint": 2})
+    suspect, new, start = 2, 1, 4
+    assert marks == {2: suspect | new, 3: suspect, 4: suspect | new | start, **dict.fromkeys((5, 6, 7), suspect | new), 8: suspect, 9: suspect}
+
+
 def test_samples_are_the_first_ten_values_and_sports_the_first_six() -> None:
     change = track([udp(dport=port, sport=port + 1000, at=port) for port in range(1, 21)], packets)[-1]
     assert (change["samples"], change["distinct"]) == (list(range(1, 11)), 20)
@@ -121,70 +207,103 @@ def test_the_tracker_agrees_with_the_model_however_the_batches_are_cut(data: st.
     options = data.draw(
         st.fixed_dictionaries(
             {
-                "key": st.sampled_from(["pair", "source", "target", "source_port", "target_port"]),
-                "distinct": st.sampled_from([None, "dest_port", "dest", "source"]),
+                "key": st.sampled_from(["pair", "source", "target", "source_port", "target_port", "source_label", "target_label"]),
+                "distinct": st.sampled_from([None, "dest_port", "dest", "source", "label"]),
                 "threshold": st.integers(1, 4),
                 "rate": st.sampled_from([0.0, 0.0, 0.0, 0.5, 3.0]),
                 "memory": st.sampled_from([SECOND, 7 * SECOND, 60 * SECOND]),
                 "expiry": st.sampled_from([2 * SECOND, 20 * SECOND]),
                 "capacity": st.integers(1, 6),
                 "values": st.integers(1, 12),
+                "doubts": st.sampled_from([None, "pending", "silence"]),
+                "hint": st.integers(0, 2),
+                "samples": st.integers(1, 4),
+                "most": st.integers(0, 3),
             }
         )
     )
-    choice = data.draw(st.sampled_from([openings, failures, packets]))
+    choice = data.draw(st.sampled_from([openings, failures, packets, some_of_each, sure_failures]))
     sizes = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=4))
     assert run(frames, sizes, choice, options, seed=data.draw(st.integers(0, 9))) == expected(frames, choice, options)
 
 
-def run(frames: Sequence[Frame], sizes: int | Sequence[int], choice: Choice, options: dict[str, Any], seed: int = 0) -> tuple[list[Any], int]:
+def run(frames: Sequence[Frame], sizes: int | Sequence[int], choice: Choice, options: dict[str, Any], seed: int = 0) -> Told:
     tracker = Tracker(dict, secret=random.Random(seed).randbytes(88), **options)
     changes: list[Any] = []
+    marks: dict[int, int] = {}
     for batch in batches_with_flows(frames, sizes, udp_idle=6, silent_timeout=2):
-        where, decided = choice(batch)
-        rows = [np.flatnonzero(mask) if mask is not None else np.empty(0, np.int64) for mask in (where, decided)]
-        changes += tracker.update(batch.block, len(batch), rows[0], batch.decided.bytes_view, rows[1], where is None, batch.now, batch.final)
-    return changes, tracker.evicted
+        told, marked = update(tracker, batch, choice(batch))
+        changes += told
+        marks |= {int(batch.index[row]): int(marked[row]) for row in np.flatnonzero(marked)}
+    return changes, marks, tracker.evicted
 
 
-def expected(frames: Sequence[Frame], choice: Choice, options: dict[str, Any]) -> tuple[list[Any], int]:
+def update(tracker: Tracker, batch: PacketBatch, given: Given) -> tuple[list[Any], NDArray[np.uint8]]:
+    rows, roles = _roles(given.where, given.against, given.sure)
+    flows, flow_roles = _roles(given.decided, given.excused, given.sure_flows)
+    marks = np.zeros(len(batch), np.uint8)
+    changes = tracker.update(
+        batch.block,
+        len(batch),
+        rows,
+        roles,
+        labels(batch)[rows],
+        batch.decided.bytes_view,
+        flows,
+        flow_roles,
+        labels(batch.decided)[flows],
+        given.where is None,
+        batch.now,
+        batch.final,
+        marks,
+    )
+    return changes, marks
+
+
+def expected(frames: Sequence[Frame], choice: Choice, options: dict[str, Any]) -> Told:
     model = TrackerModel(**options)
     for batch in batches_with_flows(frames, max(1, len(frames)), udp_idle=6, silent_timeout=2):
-        for _, _, _, touch, outcome in sorted(happenings(batch, *choice(batch)), key=lambda happening: happening[:3]):
-            if outcome is None:
-                model.packet(touch)
+        given = choice(batch)
+        for _, _, touch, outcome, against, sure in sorted(happenings(batch, given), key=lambda happening: happening[:2]):
+            if against:
+                model.against(touch)
+            elif outcome is None:
+                model.packet(touch, sure)
             else:
-                model.flow(touch, outcome, adds=choice is failures)
+                model.flow(touch, outcome, given.where is None, sure)
         model.pass_time(batch.now)
         if batch.final:
             model.finish(batch.now)
-    return model.changes, model.evicted
+    return model.changes, {index: mark for index, mark in model.marks.items() if mark}, model.evicted
 
 
-def happenings(batch: PacketBatch, where: Mask | None, decided: Mask | None) -> list[tuple[Any, ...]]:
+def happenings(batch: PacketBatch, given: Given) -> Iterator[tuple[Any, ...]]:
     """Decided flows and packets with their place in time: a deadline before the packets of its time, a decision before what its packet opens."""
-    found: list[tuple[Any, ...]] = []
-    for n in np.flatnonzero(decided) if decided is not None else ():
-        row = dict(zip(FLOW_DTYPE.names or (), batch.decided.rows[n].tolist(), strict=True))
+    flows = batch.decided
+    for n in chosen(given.decided, given.excused):
+        row = dict(zip(FLOW_DTYPE.names or (), flows.rows[n].tolist(), strict=True))
         place = (row["index"], 0, n) if row["phase"] == Phase.PACKET else (-1, 0, n) if row["phase"] == Phase.DEADLINE else (2**62, 0, n)
-        found.append((row["time"], place, 0, row | {"bytes": row["length"]}, Outcome(row["outcome"])))
-    for i in np.flatnonzero(where) if where is not None else ():
+        touch = row | {"bytes": row["length"], "label": int(labels(flows)[n])}
+        yield row["time"], place, touch, Outcome(row["outcome"]), at_row(given.excused, n, False), at_row(given.sure_flows, n, True)
+    for i in chosen(given.where, given.against):
         names = ("index", "src_hi", "src_lo", "dst_hi", "dst_lo", "sport", "dport", "kind", "version", "proto", "icmp_type", "icmp_code", "interface")
         touch = {name: int(getattr(batch, name)[i]) for name in names}
-        touch |= {"time": int(batch.clock[i]), "bytes": int(batch.length[i]), "phase": Phase.PACKET}
-        found.append((touch["time"], (touch["index"], 1, 0), 0, touch, None))
-    return found
+        touch |= {"time": int(batch.clock[i]), "bytes": int(batch.length[i]), "phase": Phase.PACKET, "label": int(labels(batch)[i])}
+        yield touch["time"], (touch["index"], 1, 0), touch, None, at_row(given.against, i, False), at_row(given.sure, i, True)
+
+
+def chosen(*masks: Mask | None) -> list[int]:
+    return sorted({row for mask in masks if mask is not None for row in np.flatnonzero(mask).tolist()})
+
+
+def at_row(mask: Mask | None, row: int, otherwise: bool) -> bool:
+    return otherwise if mask is None else bool(mask[row])
 
 
 def track(frames: Packets, choice: Choice, **options: Any) -> list[Any]:
     """Run a tracker over packets and return its changes."""
     tracker = Tracker(dict, **(PLAIN | options))
-    changes: list[Any] = []
-    for batch in batches_with_flows(in_order(frames), 7):
-        where, decided = choice(batch)
-        rows = [np.flatnonzero(mask) if mask is not None else np.empty(0, np.int64) for mask in (where, decided)]
-        changes += tracker.update(batch.block, len(batch), rows[0], batch.decided.bytes_view, rows[1], where is None, batch.now, batch.final)
-    return changes
+    return [change for batch in batches_with_flows(in_order(frames), 7) for change in update(tracker, batch, choice(batch))[0]]
 
 
 def at(seconds: float) -> int:

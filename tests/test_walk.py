@@ -16,28 +16,55 @@ from iplog_core.kernel.walk import Walk
 
 pytestmark = pytest.mark.kernel
 
-Contact = tuple[int, Outcome, bool]
-"""A decided flow: its source, its outcome, and whether it was the source's first contact."""
+Contact = tuple[int, Outcome, bool, int]
+"""A decided flow: its source, its outcome, whether it was the source's first contact, and its port."""
+
+contacts = st.tuples(st.integers(1, 4), st.sampled_from(Outcome), st.booleans(), st.integers(1, 9))
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 4), st.sampled_from(Outcome), st.booleans()), max_size=60),
+    st.lists(contacts, max_size=90),
     st.integers(1, 4),
     st.integers(1, 3),
+    st.booleans(),
+    st.integers(0, 3),
     st.integers(1, 9),
     st.integers(0, 9),
 )
-def test_walks_agree_with_the_model_however_the_flows_are_cut(contacts: list[Contact], capacity: int, steps: int, size: int, seed: int) -> None:
-    walk = Walk(capacity=capacity, steps=steps, secret=random.Random(seed).randbytes(88))
+def test_walks_agree_with_the_model_however_the_flows_are_cut(
+    contacts: list[Contact], capacity: int, steps: int, heard: bool, narrow: int, size: int, seed: int
+) -> None:
+    walk = Walk(capacity=capacity, steps=steps, heard=heard, narrow=narrow, secret=random.Random(seed).randbytes(88))
     told = [guilty for start in range(0, len(contacts), size) for guilty in judge(walk, contacts[start : start + size])]
-    assert (told, walk.evicted) == judged_by_the_model(contacts, capacity, steps)
+    assert (told, walk.evicted) == judged_by_the_model(contacts, capacity, steps, heard, narrow)
 
 
 def test_only_the_flows_that_are_asked_for_are_walked() -> None:
-    rows = flows([(1, Outcome.REFUSED, True)] * 3)
+    rows = flows([(1, Outcome.REFUSED, True, 22)] * 3)
     guilty = np.zeros(3, np.uint8)
     Walk(capacity=1, steps=2).update(rows.view(np.uint8), np.array([0, 2]), guilty)
     assert guilty.tolist() == [0, 0, 1]
+
+
+def test_a_late_answer_takes_its_failure_back() -> None:
+    walk = Walk(capacity=1, steps=2)
+    told = judge(walk, [(1, outcome, True, 22) for outcome in (Outcome.SILENT, Outcome.LATE, Outcome.SILENT, Outcome.SILENT, Outcome.SILENT)])
+    assert told == [0, 0, 0, 0, 1]
+
+
+def test_a_source_that_hears_nothing_is_not_guilty_where_that_is_asked_for() -> None:
+    contacts = [(1, outcome, True, 53) for outcome in (Outcome.SILENT, Outcome.SILENT, Outcome.SILENT, Outcome.REFUSED)]
+    assert judge(Walk(capacity=1, steps=2, heard=True), contacts) == [0, 0, 0, 1]
+
+
+def test_a_source_whose_failures_go_to_many_ports_is_not_narrow() -> None:
+    contacts = [(1, Outcome.REFUSED, True, port) for port in (22, 22, 22, 6881, 51413, 40000)]
+    assert judge(Walk(capacity=1, steps=2, narrow=2), contacts) == [0, 1, 1, 1, 0, 0]
+
+
+def test_ports_that_failed_long_ago_are_forgotten() -> None:
+    contacts = [*((1, Outcome.REFUSED, True, port) for port in range(1000, 1032)), *[(1, Outcome.REFUSED, True, 22)] * 65]
+    assert judge(Walk(capacity=1, steps=2, narrow=2), contacts)[-1] == 1
 
 
 def judge(walk: Walk, contacts: list[Contact]) -> list[int]:
@@ -47,25 +74,36 @@ def judge(walk: Walk, contacts: list[Contact]) -> list[int]:
     return told
 
 
-def judged_by_the_model(contacts: list[Contact], capacity: int, steps: int) -> tuple[list[int], int]:
-    places: dict[int, int] = {}
+def judged_by_the_model(contacts: list[Contact], capacity: int, steps: int, heard: bool, narrow: int) -> tuple[list[int], int]:
+    places: dict[int, tuple[int, bool, list[int]]] = {}
     told, evicted = [], 0
-    for source, outcome, first in contacts:
+    for source, outcome, first, port in contacts:
         if source not in places and len(places) == capacity:
             del places[next(iter(places))]
             evicted += 1
-        place = places.pop(source, 0)
-        if first and outcome == Outcome.ANSWERED:
-            place = max(place - 1, -steps)
-        elif first and outcome in (Outcome.HALF_OPEN, Outcome.REFUSED, Outcome.SILENT):
-            place = min(place + 1, steps)
-        places[source] = place
-        told.append(int(place == steps))
+        place, has_heard, ports = places.pop(source, (0, False, []))
+        has_heard |= outcome in (Outcome.ANSWERED, Outcome.LATE, Outcome.REFUSED, Outcome.HALF_OPEN)
+        if first and outcome in (Outcome.HALF_OPEN, Outcome.REFUSED, Outcome.SILENT):
+            place += 1
+            ports = [*ports, port]
+        elif first and outcome in (Outcome.ANSWERED, Outcome.LATE):
+            place -= 1 if outcome == Outcome.ANSWERED else 2
+        place = max(min(place, steps), -2 * steps)
+        places[source] = place, has_heard, ports
+        # The last lot of 32, full or not, and the one before.
+        begun = max(len(ports) - 1, 0) // 32 * 32
+        few = not narrow or len({bit(port) for port in ports[max(begun - 32, 0) :]}) <= narrow
+        told.append(int(place == steps and (has_heard or not heard) and few))
     return told, evicted
+
+
+def bit(port: int) -> int:
+    """Multiplicative hashing (Knuth, The Art of Computer Programming, volume 3, 6.4): some ports share a bit."""
+    return (port * 0x9E3779B1 & 0xFFFFFFFF) >> 26
 
 
 def flows(contacts: list[Contact]) -> NDArray[Any]:
     rows = np.zeros(len(contacts), FLOW_DTYPE)
-    for row, (source, outcome, first) in zip(rows, contacts, strict=True):
-        row["src_lo"], row["outcome"], row["contact"] = source, outcome, first
+    for row, (source, outcome, first, port) in zip(rows, contacts, strict=True):
+        row["src_lo"], row["outcome"], row["contact"], row["dport"] = source, outcome, first, port
     return rows

@@ -21,7 +21,7 @@ from iplog_core.cli.arguments import Parser, add_common
 from iplog_core.cli.main import _COMMANDS
 from iplog_core.cli.watch import make_parser
 from iplog_core.describe import settings_of
-from iplog_core.settings import Settings
+from iplog_core.settings import DetectorSettings, Settings
 
 Shell = Literal["bash", "zsh", "fish"]
 
@@ -79,6 +79,7 @@ _VALUES = {
     "--user": _USERS,
     "--group": _GROUPS,
     "--pid-file": shtab.FILE,
+    "--state": shtab.FILE,
     "--logfile": shtab.FILE,
 }
 _CHOICES = {"--format": ("text", "json"), "--facility": FACILITIES, "--priority": PRIORITIES}
@@ -104,8 +105,11 @@ def settings() -> str:
     tables = {name: type(getattr(Settings(), name)) for name in _TABLES}
     plugins = {f"plugins.{name}": _model(name) for name in sorted(path.parent.name for path in CHECKOUT.glob("plugins/*/pyproject.toml"))}
     lines = [*_table("The top level", Settings)]
-    for name, model in {**tables, **plugins}.items():
-        lines += _table(f"[{name}]", model, about=Settings.model_fields[name].description if name in _TABLES else None)
+    for name, model in tables.items():
+        lines += _table(f"[{name}]", model, about=Settings.model_fields[name].description)
+    lines += _table("[plugins.name], the table of any detector", DetectorSettings, about="Beside the settings of its own, as they follow:")
+    for name, model in plugins.items():
+        lines += _table(f"[{name}]", model)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -125,6 +129,8 @@ def _table(title: str, model: type[BaseModel], about: str | None = None) -> Iter
     yield ".Bl -tag -width Ds"
     for setting in settings_of(model):
         if model is Settings and setting.name in (*_TABLES, "plugins"):
+            continue
+        if model is not DetectorSettings and setting.name in DetectorSettings.model_fields:
             continue
         yield f".It Cm {setting.name} Pq {_escaped(setting.type)}"
         yield from (_escaped(sentence) for sentence in re.split(r"(?<=\.) (?=[A-Z])", setting.meaning))

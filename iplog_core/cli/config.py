@@ -86,11 +86,12 @@ def _prepared(options: argparse.Namespace, left_out: list[str], *find: Callable[
 
     What a classic file loses goes to `left_out`, what it asks for in vain is told.
     """
-    from iplog_core.cli.setup import compiled_rules, load_host
+    from iplog_core.cli.setup import allow_lists, compiled_rules, load_host
 
     host = load_host(options)
     faults = list(host.faults)
     rules = [index for index, _ in compiled_rules(host.config, faults)]
+    allow_lists(host, faults)
     for part in find:
         try:
             part(host)

@@ -49,14 +49,14 @@ def add_command(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from iplog_core.cli.interrupt import Interruptible
-    from iplog_core.cli.setup import prepare
+    from iplog_core.cli.setup import prepare, state_file
     from iplog_core.cli.sinks import sinks_of_read
     from iplog_core.engine import Engine
     from iplog_core.terminal import Terminal
 
     if None not in (options.since, options.until) and options.since >= options.until:
         raise ConfigError("--until: not later than --since, so that nothing lies between.")
-    host, rules = prepare(options)
+    host, rules, allow = prepare(options)
     terminal = Terminal(quiet=options.quiet)
     names = _resolver(host, options)
     sinks = sinks_of_read(host, options.format, _context(host, terminal, names))
@@ -83,6 +83,8 @@ def run(options: argparse.Namespace) -> int:
             source,
             sinks,
             rules,
+            allow=allow,
+            state=state_file(host, options, terminal.note),
             log=terminal.log,
             alerts_only=options.alerts_only or host.settings.alerts_only,
             stats=options.stats,

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iplog_core.config import Config, load
 from iplog_core.errors import ConfigError
 from iplog_core.host import Host
+from iplog_core.origin import COMMAND_LINE, ENVIRONMENT
 from iplog_core.rule_grammar import quoted
 
 if TYPE_CHECKING:
+    from iplog_core.allow import AllowLists
     from iplog_core.process.privileges import Identity
     from iplog_core.rules import CompiledRule, Rules, Scope
+    from iplog_core.state import StateFile
 
 
-def prepare(options: argparse.Namespace) -> tuple[Host, Rules | None]:
-    """Load configuration, plugins and rules. Raise ConfigError with every fault of all three.
+def prepare(options: argparse.Namespace) -> tuple[Host, Rules | None, AllowLists | None]:
+    """Load configuration, plugins, rules and allow-lists. Raise ConfigError with every fault of all of them.
 
     What was wrong in a classic file and left out stands in the `config.skipped` of the host.
     """
     host = load_host(options)
     faults = list(host.faults)
     rules = compiled_rules(host.config, faults)
+    allow = allow_lists(host, faults)
     if faults:
         raise ConfigError(*dict.fromkeys(faults))
     if not rules:
-        return host, None
+        return host, None, allow
     from iplog_core.rules import Rules
 
-    return host, Rules(rule for _, rule in rules)
+    return host, Rules(rule for _, rule in rules), allow
 
 
 def load_host(options: argparse.Namespace) -> Host:
@@ -67,6 +73,35 @@ def compiled_rules(config: Config, faults: list[str]) -> list[tuple[int, Compile
         else:
             compiled.append((index, rule))
     return compiled
+
+
+def allow_lists(host: Host, faults: list[str]) -> AllowLists | None:
+    """Compile what detectors do not look at; None where that is nothing. What is wrong goes to `faults`."""
+    trusted = host.settings.trusted_scanners
+    lists = {cls.name: settings.allow for cls, settings in host.detectors if settings.allow}
+    if not trusted and not lists:
+        return None
+    from iplog_core.allow import compile_allow_lists
+
+    try:
+        return compile_allow_lists(trusted, lists, host.config.origin.subject)
+    except ConfigError as error:
+        faults += error.faults
+        return None
+
+
+def state_file(host: Host, options: argparse.Namespace, note: Callable[[str], None]) -> StateFile | None:
+    """Return the file of `--state`, or of the setting; None where there is neither. One that the configuration file names is relative to its folder."""
+    if options.state is not None:
+        path = Path(options.state)
+    elif host.settings.state is not None:
+        given = host.config.origin.of(("state",)) in (COMMAND_LINE, ENVIRONMENT)
+        path = (Path() if given else host.config.folder) / host.settings.state.expanduser()
+    else:
+        return None
+    from iplog_core.state import StateFile
+
+    return StateFile(path, note)
 
 
 def identity(host: Host) -> Identity | None:

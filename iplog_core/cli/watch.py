@@ -19,6 +19,7 @@ from iplog_core.cli.classic_options import add_classic
 from iplog_core.errors import EXIT_OK, EXIT_PARTIAL, IplogError, PluginError
 
 if TYPE_CHECKING:
+    from iplog_core.allow import AllowLists
     from iplog_core.capture.live import Live
     from iplog_core.events import Stats
     from iplog_core.host import Host
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from iplog_core.settings import Settings
     from iplog_core.sink import AnySink
 
-_AT_THE_START = ("batch_size", "queue_size", "when_full", "end_timeout", "user", "group", "daemon", "pid_file", "flows", "names")
+_AT_THE_START = ("batch_size", "queue_size", "when_full", "end_timeout", "user", "group", "daemon", "pid_file", "state", "flows", "names")
 """Settings that a running iplog does not change."""
 
 _IMPORTED_LATER = ("encodings.idna", "heapq", "ssl")
@@ -61,8 +62,8 @@ def run(options: argparse.Namespace) -> int:
         return _tell_running(options)
     from iplog_core.cli.setup import prepare
 
-    host, rules = prepare(options)
-    return _Watch(options, host).run(rules)
+    host, rules, allow = prepare(options)
+    return _Watch(options, host).run(rules, allow)
 
 
 def _tell_running(options: argparse.Namespace) -> int:
@@ -94,8 +95,8 @@ class _Watch:
         self._reading: _Reading | None = None
         self._failed = False
 
-    def run(self, rules: Rules | None) -> int:
-        from iplog_core.cli.setup import identity
+    def run(self, rules: Rules | None, allow: AllowLists | None) -> int:
+        from iplog_core.cli.setup import identity, state_file
         from iplog_core.engine import Engine
         from iplog_core.process.daemon import detach
 
@@ -114,6 +115,8 @@ class _Watch:
                 self._live,
                 self._sinks(self._host),
                 rules,
+                allow=allow,
+                state=state_file(self._host, self._options, self._notices.note),
                 log=self._terminal.log,
                 alerts_only=self._alerts_only(self._host),
                 stats=self._options.stats,
@@ -127,6 +130,7 @@ class _Watch:
             self._engine.open()
             if user:
                 self._become(user)
+            self._engine.recall()
             self._host.start()
             stack.callback(self._stop_plugins)
             self._notices.log("iplog started.")
@@ -257,7 +261,7 @@ class _Watch:
         from iplog_core.loader import reason
 
         try:
-            host, rules = reading.result()
+            host, rules, allow = reading.result()
             sinks = self._sinks(host)
             before = self._host.settings.interfaces
             names = to_watch(host.settings.interfaces, self._live.names if host.settings.interfaces or not before else ())
@@ -269,7 +273,7 @@ class _Watch:
         self._tell([*faults, *host.config.skipped])
         self._stop_plugins()
         self._host = host
-        self._engine.change(host, rules, sinks, alerts_only=self._alerts_only(host))
+        self._engine.change(host, rules, sinks, allow=allow, alerts_only=self._alerts_only(host))
         try:
             host.start()
         except PluginError as error:
@@ -301,9 +305,9 @@ class _Reading(threading.Thread):
         self.done = threading.Event()
         self._options = options
         self._wake = wake
-        self._read: tuple[Host, Rules | None] | BaseException
+        self._read: tuple[Host, Rules | None, AllowLists | None] | BaseException
 
-    def result(self) -> tuple[Host, Rules | None]:
+    def result(self) -> tuple[Host, Rules | None, AllowLists | None]:
         if isinstance(self._read, BaseException):
             raise self._read
         return self._read
@@ -312,8 +316,8 @@ class _Reading(threading.Thread):
         from iplog_core.cli.setup import prepare
 
         try:
-            host, rules = prepare(self._options)
-            self._read = host, _within_scope(host, rules)
+            host, rules, allow = prepare(self._options)
+            self._read = host, _within_scope(host, rules), allow
         except (Exception, SystemExit) as error:
             self._read = error
         self.done.set()

@@ -13,7 +13,7 @@ cdef enum Cast:
 
 cdef enum Fragment:
     FRAGMENT_PIECE = 1, FRAGMENT_MORE = 2, FRAGMENT_HEADER = 4, FRAGMENT_COMPLETE = 8,
-    FRAGMENT_OVERLAP = 16, FRAGMENT_DUPLICATE = 32, FRAGMENT_OVERSIZED = 64, FRAGMENT_TINY = 128
+    FRAGMENT_OVERLAP = 16, FRAGMENT_DUPLICATE = 32, FRAGMENT_OVERSIZED = 64, FRAGMENT_TINY = 128, FRAGMENT_DOUBTFUL = 256, FRAGMENT_ARRIVED = 512
 
 cdef enum FlowBit:
     FLOW_OPENS = 1, FLOW_CONTACT = 2, FLOW_STRAY = 4, FLOW_MEMBER = 8, FLOW_REPLY = 16, FLOW_DECIDES = 32, FLOW_UNANSWERED = 64, FLOW_KNOWN = 128
@@ -44,6 +44,7 @@ cdef struct Columns:
     uint16_t *fragment_offset
     uint16_t *icmp_id
     uint16_t *icmp_seq
+    uint16_t *fragment
     uint8_t *kind
     uint8_t *version
     uint8_t *proto
@@ -52,7 +53,6 @@ cdef struct Columns:
     uint8_t *icmp_code
     uint8_t *sctp_chunk
     uint8_t *cast
-    uint8_t *fragment
     uint8_t *malformed
     uint8_t *flow
 

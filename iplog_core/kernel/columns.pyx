@@ -9,9 +9,9 @@ LAYOUT = (
     ("src_hi", "u8"), ("src_lo", "u8"), ("dst_hi", "u8"), ("dst_lo", "u8"),
     ("captured", "u4"), ("wire_length", "u4"), ("length", "u4"), ("payload_length", "u4"), ("ip_id", "u4"), ("tcp_seq", "u4"),
     ("interface", "u2"), ("link", "u2"), ("network", "u2"), ("transport", "u2"), ("sport", "u2"), ("dport", "u2"),
-    ("tcp_flags", "u2"), ("fragment_offset", "u2"), ("icmp_id", "u2"), ("icmp_seq", "u2"),
+    ("tcp_flags", "u2"), ("fragment_offset", "u2"), ("icmp_id", "u2"), ("icmp_seq", "u2"), ("fragment", "u2"),
     ("kind", "u1"), ("version", "u1"), ("proto", "u1"), ("ttl", "u1"), ("icmp_type", "u1"), ("icmp_code", "u1"),
-    ("sctp_chunk", "u1"), ("cast", "u1"), ("fragment", "u1"), ("malformed", "u1"), ("flow", "u1"),
+    ("sctp_chunk", "u1"), ("cast", "u1"), ("malformed", "u1"), ("flow", "u1"),
 )
 
 
@@ -49,7 +49,8 @@ cdef Columns columns_of(uint8_t *block, Py_ssize_t n) noexcept nogil:
     c.fragment_offset = half + 7 * n
     c.icmp_id = half + 8 * n
     c.icmp_seq = half + 9 * n
-    byte = <uint8_t *> (half + 10 * n)
+    c.fragment = half + 10 * n
+    byte = <uint8_t *> (half + 11 * n)
     c.kind = byte
     c.version = byte + n
     c.proto = byte + 2 * n
@@ -58,7 +59,6 @@ cdef Columns columns_of(uint8_t *block, Py_ssize_t n) noexcept nogil:
     c.icmp_code = byte + 5 * n
     c.sctp_chunk = byte + 6 * n
     c.cast = byte + 7 * n
-    c.fragment = byte + 8 * n
-    c.malformed = byte + 9 * n
-    c.flow = byte + 10 * n
+    c.malformed = byte + 8 * n
+    c.flow = byte + 9 * n
     return c

@@ -260,9 +260,15 @@ cdef void decode_ip6(Columns *c, Py_ssize_t i, const uint8_t *frame, const uint8
                 c.malformed[i] = TRUNCATED
                 return
         if proto == PROTO_FRAGMENT:
+            if piece:
+                # A piece of a piece is for its receiver to see.
+                break
             position = be16(p + 2)
             c.ip_id[i] = be32(p + 4)
-            piece = position & 0xFFF9
+            piece = (position & 0xFFF9) != 0
+            if piece:
+                c.fragment[i] = FRAGMENT_PIECE | (FRAGMENT_MORE if position & 1 else 0)
+                c.fragment_offset[i] = position >> 3
             proto = p[0]
             p += 8
             c.proto[i] = proto

@@ -41,4 +41,9 @@ cdef struct FlowRow:
     uint8_t contact
     uint8_t phase
     uint8_t known
-    uint8_t spare
+    uint8_t again
+    uint8_t pinged
+    uint8_t cast
+    uint8_t sctp_chunk
+    uint8_t host_known
+    uint8_t spare[4]

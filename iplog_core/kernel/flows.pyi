@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -5,7 +7,9 @@ class Flows:
     opened: int
     evicted: int
     capacity: int
-    keep_ends: bool
+    contact_count: int
+    contact_capacity: int
+    keep_ends: int
     def __init__(
         self,
         *,
@@ -16,9 +20,13 @@ class Flows:
         tcp_idle: int,
         udp_idle: int,
         closed_idle: int,
-        keep_ends: bool = False,
+        keep_ends: int = 0,
         secret: bytes = b"",
     ) -> None: ...
     def __len__(self) -> int: ...
     def update(self, data: NDArray[np.uint8], block: NDArray[np.uint8], n: int, now: int) -> tuple[bytes, bytes]: ...
     def finish(self, now: int) -> tuple[bytes, bytes]: ...
+    def dump(self, flows: NDArray[Any], contacts: NDArray[Any]) -> None: ...
+    def load(self, flows: NDArray[Any], contacts: NDArray[Any], now: int) -> None: ...
+
+def layout() -> tuple[Any, Any]: ...

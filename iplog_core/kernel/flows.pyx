@@ -4,12 +4,15 @@ A flow is the two-way 5-tuple; ICMP requests are one each by identifier and sequ
 Its outcome is decided once:
 
 - answered: TCP, the initiator's own ACK or data after its SYN; UDP, ARP, ICMP requests and other protocols, a packet the other way; SCTP, COOKIE-ECHO;
-- half open: SYN-ACK (INIT-ACK) seen, then the initiator's RST (ABORT), or nothing of its own within `half_open_timeout`;
-- refused: RST (ABORT) to the opening, or an ICMP unreachable that quotes it, path MTU discovery apart;
+- half open: SYN-ACK (INIT-ACK) seen, then either side's RST (ABORT), or nothing of the initiator's own within `half_open_timeout`; the initiator's also where the other side's was not captured;
+- refused: RST (ABORT) to the opening, or an ICMP unreachable that quotes it, path MTU discovery apart; over IPv6 also an unrecognised next header (RFC 4443, section 3.4);
 - silent: none of these within `silent_timeout` of the opening. An answer after that is told once more, as late.
 
 A SYN with another sequence number than the flow's own opens a new flow; with the same one it is a retransmission. A TCP packet without flow and SYN is a stray: it opens one in which nothing
 was asked for, so that a RST to it counts as refused, any other answer as answered. RSTs and replies without a request are strays that open nothing.
+
+A contact is a source's first flow to a host, protocol and port. Whether one was answered is remembered (`known`), and also that a host answered anything by TCP or UDP (`host_known`). That of an ICMP request is kept for three times `udp_idle` after its answer or its silence, so that its end tells whether
+more of the kind followed (`again`): whoever goes from host to host asks each of them once.
 
 Time is the packet clock. A deadline happens at its time, before the first packet that is not earlier. Flows stand in one list for each timeout, oldest first; when the table is full, the one goes whose
 list holds it for longest, by its time, then by the lists' order.
@@ -20,8 +23,8 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
 from iplog_core.kernel.columns cimport (
-    FLOW_CONTACT, FLOW_DECIDES, FLOW_KNOWN, FLOW_MEMBER, FLOW_OPENS, FLOW_REPLY, FLOW_STRAY, FLOW_UNANSWERED, KIND_ARP, KIND_ICMP, KIND_ICMP6, KIND_OTHER, KIND_SCTP,
-    KIND_TCP, KIND_UDP, Columns, columns_of,
+    FLOW_CONTACT, FLOW_DECIDES, FLOW_KNOWN, FLOW_MEMBER, FLOW_OPENS, FLOW_REPLY, FLOW_STRAY, FLOW_UNANSWERED, KIND_ARP, KIND_FRAGMENT, KIND_ICMP, KIND_ICMP6, KIND_OTHER, KIND_SCTP,
+    KIND_TCP, KIND_UDP, MULTICAST, Columns, columns_of,
 )
 from iplog_core.kernel.decode cimport PROTO_ICMP, PROTO_ICMP6, PROTO_SCTP, PROTO_TCP, PROTO_UDP, Quote, decode_quote
 from iplog_core.kernel.table cimport (
@@ -36,7 +39,15 @@ cdef enum Chunk:
 
 # Lists: what the flows in them wait for.
 cdef enum:
-    WAIT_ANSWER, WAIT_ACK, WAIT_TCP, WAIT_OTHER, WAIT_CLOSED, WAITS
+    WAIT_ANSWER, WAIT_ACK, WAIT_TCP, WAIT_OTHER, WAIT_CLOSED, WAIT_AGAIN, WAITS
+
+# `again`: so often or more, or after so long a pause that it is no repetition; and what is not known any more.
+cdef enum:
+    AGAIN_MOST = 254, AGAIN_UNKNOWN = 255
+
+# The kind of a contact with a host by whatever protocol.
+cdef enum:
+    ANY_KIND = 0
 
 cdef struct Flow:
     int64_t opened
@@ -68,6 +79,26 @@ cdef struct Flow:
     uint8_t known
     uint8_t fins
     uint8_t late
+    uint8_t cast
+    uint8_t sctp_chunk
+
+# What is remembered of a contact: the packet that opened its first flow, what that asked for (ICMP), whether it was ever answered, and how often it was asked again.
+cdef struct Contact:
+    int64_t index
+    uint8_t icmp_type
+    uint8_t answered
+    uint8_t again
+
+# What `dump` writes and `load` reads: an entry with its place in the table and in its list.
+cdef struct SavedFlow:
+    uint64_t key[5]
+    int64_t time
+    Flow flow
+
+cdef struct SavedContact:
+    uint64_t key[5]
+    int64_t time
+    Contact contact
 
 cdef struct Rows:
     FlowRow *rows
@@ -77,37 +108,40 @@ cdef struct Rows:
 
 
 cdef class Flows:
-    """At most `capacity` flows and `contacts` first contacts; timeouts in ns. `keep_ends` asks for the flows that ended, too."""
+    """At most `capacity` flows and `contacts` first contacts; timeouts in ns. `keep_ends` asks for the flows that ended, too: a bit for each kind, 1 << Kind."""
 
     cdef Table table
     cdef Table contacts
     cdef List[WAITS] lists
     cdef List seen
-    cdef uint8_t *welcome
+    cdef Contact *known
+    cdef uint32_t pinged
+    cdef uint32_t answering
     cdef int64_t[WAITS] timeouts
     cdef int64_t next_deadline
     cdef Flow *flows
     cdef Rows decided
     cdef Rows ended
-    cdef public bint keep_ends
+    cdef public uint32_t keep_ends
     cdef readonly int64_t opened
     cdef readonly int64_t evicted
 
     def __cinit__(
         self, *, uint32_t capacity, uint32_t contacts, int64_t silent_timeout, int64_t half_open_timeout, int64_t tcp_idle, int64_t udp_idle,
-        int64_t closed_idle, bint keep_ends=False, bytes secret=b"",
+        int64_t closed_idle, uint32_t keep_ends=0, bytes secret=b"",
     ):
         table_open(&self.table, capacity, secret)
         table_open(&self.contacts, contacts, secret)
         self.flows = <Flow *> calloc(<size_t> capacity + 1, sizeof(Flow))
-        self.welcome = <uint8_t *> calloc(<size_t> contacts + 1, 1)
-        if self.flows == NULL or self.welcome == NULL:
+        self.known = <Contact *> calloc(<size_t> contacts + 1, sizeof(Contact))
+        if self.flows == NULL or self.known == NULL:
             raise MemoryError(f"no memory for {capacity:,} flows")
         self.timeouts[WAIT_ANSWER] = silent_timeout
         self.timeouts[WAIT_ACK] = half_open_timeout
         self.timeouts[WAIT_TCP] = tcp_idle
         self.timeouts[WAIT_OTHER] = udp_idle
         self.timeouts[WAIT_CLOSED] = closed_idle
+        self.timeouts[WAIT_AGAIN] = 3 * udp_idle
         self.next_deadline = NEVER
         self.keep_ends = keep_ends
 
@@ -115,7 +149,7 @@ cdef class Flows:
         table_close(&self.table)
         table_close(&self.contacts)
         free(self.flows)
-        free(self.welcome)
+        free(self.known)
         free(self.decided.rows)
         free(self.ended.rows)
 
@@ -182,7 +216,7 @@ cdef class Flows:
             slot = self.lists[next_wait].oldest
             if next_wait == WAIT_ANSWER:
                 self.decide(slot, SILENT, nearest, PHASE_DEADLINE, self.flows[slot].index)
-                self.move(slot, WAIT_OTHER, nearest)
+                self.move(slot, rest(&self.flows[slot], WAIT_OTHER), nearest)
             elif next_wait == WAIT_ACK:
                 self.decide(slot, HALF_OPEN, nearest, PHASE_DEADLINE, self.flows[slot].index)
                 self.move(slot, WAIT_OTHER, nearest)
@@ -245,7 +279,7 @@ cdef class Flows:
             else:
                 self.late(c, i, slot)
         elif flags & RST:
-            if f.wait == WAIT_ACK:
+            if f.wait == WAIT_ANSWER or f.wait == WAIT_ACK:
                 self.decide_by(c, i, slot, HALF_OPEN)
         elif flags & ACK and not flags & SYN:
             if f.outcome == PENDING:
@@ -294,7 +328,7 @@ cdef class Flows:
         if six:
             if kind == 128 or kind == 129:
                 self.request(c, i, c.icmp_id[i], c.icmp_seq[i], 128, kind == 129)
-            elif kind == 1:
+            elif kind == 1 or (kind == 4 and c.icmp_code[i] == 1):
                 self.unreachable(c, i, frame)
         elif kind == 8 or kind == 0:
             self.request(c, i, c.icmp_id[i], c.icmp_seq[i], 8, kind == 0)
@@ -325,7 +359,7 @@ cdef class Flows:
                 return
             self.member(c, i, f, True)
             self.answer(c, i, slot, True)
-            self.move(slot, WAIT_CLOSED, c.clock[i])
+            self.move(slot, rest(f, WAIT_CLOSED), c.clock[i])
         elif slot and f.flipped == flipped and f.wait == WAIT_ANSWER:
             self.member(c, i, f, False)
         else:
@@ -361,13 +395,15 @@ cdef class Flows:
             if chunk == CHUNK_ABORT:
                 if f.wait == WAIT_ANSWER:
                     self.decide_by(c, i, slot, REFUSED)
+                elif f.wait == WAIT_ACK:
+                    self.decide_by(c, i, slot, HALF_OPEN)
             elif f.wait == WAIT_ANSWER:
                 self.move(slot, WAIT_ACK, c.clock[i])
                 return
             else:
                 self.late(c, i, slot)
         elif chunk == CHUNK_ABORT:
-            if f.wait == WAIT_ACK:
+            if f.wait == WAIT_ANSWER or f.wait == WAIT_ACK:
                 self.decide_by(c, i, slot, HALF_OPEN)
         elif chunk == CHUNK_COOKIE_ECHO or chunk == CHUNK_DATA:
             if f.outcome == PENDING:
@@ -427,6 +463,8 @@ cdef class Flows:
         f.ttl = c.ttl[i]
         f.icmp_type = c.icmp_type[i]
         f.icmp_code = c.icmp_code[i]
+        f.cast = c.cast[i]
+        f.sctp_chunk = c.sctp_chunk[i]
         f.flipped = flipped
         f.stray = stray
         f.fins = 1 if f.tcp_flags & FIN else 0
@@ -443,36 +481,102 @@ cdef class Flows:
         """Tell whether this is its source's first flow to that host, protocol and port, and whether one was answered before. The coldest contact goes first."""
         cdef uint64_t[5] key
         cdef uint32_t hash, slot
+        cdef Contact *contact
+        cdef int64_t pause
         contact_key(c.src_hi[i], c.src_lo[i], c.dst_hi[i], c.dst_lo[i], f, key)
         hash = table_hash(&self.contacts, key)
         slot = table_find(&self.contacts, key, hash)
         if slot:
+            pause = c.clock[i] - self.contacts.nodes[slot].time
             list_renew(&self.contacts, &self.seen, slot, c.clock[i])
-            f.known = self.welcome[slot]
+            contact = &self.known[slot]
+            f.known = contact.answered
+            # A host that is tried by several sorts of requests is tried once.
+            if contact.icmp_type == f.icmp_type:
+                contact.again = AGAIN_MOST if pause >= self.timeouts[WAIT_OTHER] or contact.again == AGAIN_MOST else contact.again + 1
             return
+        slot = self.remember(key, hash, f.index, c.clock[i])
+        self.known[slot].icmp_type = f.icmp_type
+        f.contact = True
+
+    cdef uint32_t remember(self, const uint64_t *key, uint32_t hash, int64_t index, int64_t time) noexcept nogil:
+        """Make a contact that is not there yet. The coldest goes first."""
+        cdef uint32_t slot
         if table_full(&self.contacts):
             slot = self.seen.oldest
+            self.count_contact(slot, -1)
             list_remove(&self.contacts, &self.seen, slot)
             table_remove(&self.contacts, slot)
         slot = table_insert(&self.contacts, key, hash)
-        list_append(&self.contacts, &self.seen, slot, c.clock[i])
-        self.welcome[slot] = False
-        f.contact = True
+        list_append(&self.contacts, &self.seen, slot, time)
+        memset(&self.known[slot], 0, sizeof(Contact))
+        self.known[slot].index = index
+        self.count_contact(slot, 1)
+        return slot
 
-    cdef void welcomed(self, uint32_t flow) noexcept nogil:
-        """Remember that a contact was answered."""
+    cdef void count_contact(self, uint32_t slot, int by) noexcept nogil:
+        cdef uint8_t kind = kind_of(self.contacts.nodes[slot].key[4])
+        if is_ping(kind):
+            self.pinged += by
+        elif kind == ANY_KIND:
+            self.answering += by
+
+    cdef void welcomed(self, uint32_t flow, int64_t time) noexcept nogil:
+        """Remember that a contact was answered, and that its host answers its source."""
         cdef uint64_t[5] key
-        cdef uint32_t slot
+        cdef uint32_t hash, slot
+        cdef const Flow *f = &self.flows[flow]
+        if f.stray or f.known:
+            return
+        slot = self.find_contact(flow, f.kind, f.proto, f.dport)
+        if slot:
+            self.known[slot].answered = True
+        if f.kind == KIND_TCP or f.kind == KIND_UDP:
+            self.key_of_contact(flow, ANY_KIND, 0, 0, key)
+            hash = table_hash(&self.contacts, key)
+            slot = table_find(&self.contacts, key, hash)
+            if slot:
+                list_renew(&self.contacts, &self.seen, slot, time)
+            else:
+                self.known[self.remember(key, hash, f.index, time)].answered = True
+
+    cdef uint32_t find_contact(self, uint32_t flow, uint8_t kind, uint8_t proto, uint16_t dport) noexcept nogil:
+        """Return the contact of a flow's two ends, by a protocol and at a port; 0 where there is none."""
+        cdef uint64_t[5] key
+        self.key_of_contact(flow, kind, proto, dport, key)
+        return table_find(&self.contacts, key, table_hash(&self.contacts, key))
+
+    cdef void key_of_contact(self, uint32_t flow, uint8_t kind, uint8_t proto, uint16_t dport, uint64_t *key) noexcept nogil:
         cdef const Node *node = &self.table.nodes[flow]
         cdef const Flow *f = &self.flows[flow]
         cdef int a = 2 if f.flipped else 0
         cdef int b = 0 if f.flipped else 2
-        if f.stray or f.known:
-            return
-        contact_key(node.key[a], node.key[a + 1], node.key[b], node.key[b + 1], f, key)
-        slot = table_find(&self.contacts, key, table_hash(&self.contacts, key))
-        if slot:
-            self.welcome[slot] = True
+        key[0] = node.key[a]
+        key[1] = node.key[a + 1]
+        key[2] = node.key[b]
+        key[3] = node.key[b + 1]
+        key[4] = contact_what(f.version, kind, proto, dport)
+
+    cdef uint8_t asked_again(self, uint32_t flow) noexcept nogil:
+        """How many flows followed a contact of ICMP; where it was forgotten meanwhile, that is not known (AGAIN_UNKNOWN)."""
+        cdef uint32_t slot
+        cdef const Flow *f = &self.flows[flow]
+        if not f.contact or not is_ping(f.kind):
+            return 0
+        slot = self.find_contact(flow, f.kind, f.proto, 0)
+        return self.known[slot].again if slot and self.known[slot].index == f.index else AGAIN_UNKNOWN
+
+    cdef bint was_pinged(self, uint32_t flow) noexcept nogil:
+        """Tell whether the source of a TCP flow has sent the host an ICMP request, too."""
+        cdef const Flow *f = &self.flows[flow]
+        if not self.pinged or f.kind != KIND_TCP:
+            return False
+        return self.find_contact(flow, KIND_ICMP6 if f.version == 6 else KIND_ICMP, PROTO_ICMP6 if f.version == 6 else PROTO_ICMP, 0) != 0
+
+    cdef bint knows_host(self, uint32_t flow) noexcept nogil:
+        """Tell whether the host has answered the source anything by TCP or UDP."""
+        cdef uint8_t kind = self.flows[flow].kind
+        return self.answering and (kind == KIND_TCP or kind == KIND_UDP) and self.find_contact(flow, ANY_KIND, 0, 0) != 0
 
     cdef void member(self, Columns *c, Py_ssize_t i, Flow *f, bint reply) noexcept nogil:
         f.packets[reply] += 1
@@ -492,7 +596,7 @@ cdef class Flows:
         """Decide a flow at this packet. It waits for nothing in particular until the caller knows better."""
         c.flow[i] |= FLOW_DECIDES
         self.decide(slot, outcome, c.clock[i], PHASE_PACKET, c.index[i])
-        self.move(slot, WAIT_OTHER, c.clock[i])
+        self.move(slot, rest(&self.flows[slot], WAIT_OTHER), c.clock[i])
 
     cdef void late(self, Columns *c, Py_ssize_t i, uint32_t slot) noexcept nogil:
         """Tell, once, of an answer after a silence, or of the initiator's own after it was half open."""
@@ -500,15 +604,24 @@ cdef class Flows:
         if (f.outcome == SILENT or (f.outcome == HALF_OPEN and not c.flow[i] & FLOW_REPLY)) and not f.late:
             f.late = True
             c.flow[i] |= FLOW_DECIDES
-            self.welcomed(slot)
-            add_row(&self.decided, &self.table.nodes[slot], f, LATE, c.clock[i], PHASE_PACKET, c.index[i])
+            self.welcomed(slot, c.clock[i])
+            self.tell(&self.decided, slot, LATE, c.clock[i], PHASE_PACKET, c.index[i])
 
     cdef void decide(self, uint32_t slot, uint8_t outcome, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
         cdef Flow *f = &self.flows[slot]
         f.outcome = outcome
         if outcome == ANSWERED:
-            self.welcomed(slot)
-        add_row(&self.decided, &self.table.nodes[slot], f, outcome, time, phase, index)
+            self.welcomed(slot, time)
+        self.tell(&self.decided, slot, outcome, time, phase, index)
+
+    cdef void tell(self, Rows *out, uint32_t slot, uint8_t outcome, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
+        cdef FlowRow *row = add_row(out, &self.table.nodes[slot], &self.flows[slot], outcome, time, phase, index)
+        if not row:
+            return
+        row.again = self.asked_again(slot)
+        if (row.contact or row.stray) and (HALF_OPEN <= outcome <= SILENT or (outcome == PENDING and phase == PHASE_END)):
+            row.pinged = self.was_pinged(slot)
+            row.host_known = self.knows_host(slot)
 
     cdef void move(self, uint32_t slot, uint8_t wait, int64_t time) noexcept nogil:
         cdef Flow *f = &self.flows[slot]
@@ -536,10 +649,97 @@ cdef class Flows:
         cdef Flow *f = &self.flows[slot]
         if f.wait == WAIT_ANSWER or f.wait == WAIT_ACK:
             self.decide(slot, PENDING, time, phase, index)
-        if self.keep_ends:
-            add_row(&self.ended, &self.table.nodes[slot], f, f.outcome, time, phase, index)
+        if self.keep_ends >> f.kind & 1:
+            self.tell(&self.ended, slot, f.outcome, time, phase, index)
         list_remove(&self.table, &self.lists[f.wait], slot)
         table_remove(&self.table, slot)
+
+    # What is kept from one run to another.
+
+    @property
+    def contact_count(self):
+        return self.contacts.count
+
+    @property
+    def contact_capacity(self):
+        return self.contacts.capacity
+
+    def dump(self, SavedFlow[::1] flows, SavedContact[::1] contacts):
+        """Write all flows, list by list, and all contacts, each oldest first, into rows of `layout`: as many as there are."""
+        cdef Py_ssize_t i = 0
+        cdef uint32_t slot
+        cdef int wait
+        if flows.shape[0] != self.table.count or contacts.shape[0] != self.contacts.count:
+            raise ValueError("as many rows as there are flows and contacts")
+        for wait in range(WAITS):
+            slot = self.lists[wait].oldest
+            while slot:
+                flows[i].key = self.table.nodes[slot].key
+                flows[i].time = self.table.nodes[slot].time
+                flows[i].flow = self.flows[slot]
+                i += 1
+                slot = self.table.nodes[slot].newer
+        i = 0
+        slot = self.seen.oldest
+        while slot:
+            contacts[i].key = self.contacts.nodes[slot].key
+            contacts[i].time = self.contacts.nodes[slot].time
+            contacts[i].contact = self.known[slot]
+            i += 1
+            slot = self.contacts.nodes[slot].newer
+
+    def load(self, const SavedFlow[::1] flows, const SavedContact[::1] contacts, int64_t now):
+        """Take what `dump` wrote on a clock that stood at `now`, while there is nothing yet. Raise ValueError where it cannot be: this is of no use any more then."""
+        cdef Py_ssize_t i
+        cdef uint32_t hash, slot
+        cdef uint8_t wait
+        cdef int64_t before
+        if self.table.count or self.contacts.count or flows.shape[0] > self.table.capacity or contacts.shape[0] > self.contacts.capacity:
+            raise ValueError("no room for the flows or their contacts")
+        for i in range(flows.shape[0]):
+            wait = flows[i].flow.wait
+            if not sound_flow(&flows[i], now):
+                raise ValueError(f"flow {i} has values that none can have")
+            before = self.table.nodes[self.lists[wait].newest].time if self.lists[wait].newest else 0
+            hash = table_hash(&self.table, flows[i].key)
+            if flows[i].time < before or table_find(&self.table, flows[i].key, hash):
+                raise ValueError(f"flow {i} is there twice, or older than the one before")
+            slot = table_insert(&self.table, flows[i].key, hash)
+            self.flows[slot] = flows[i].flow
+            list_append(&self.table, &self.lists[wait], slot, flows[i].time)
+        for i in range(contacts.shape[0]):
+            if not 0 <= contacts[i].time <= now or contacts[i].contact.answered > 1 or contacts[i].contact.index < 0:
+                raise ValueError(f"contact {i} has values that none can have")
+            before = self.contacts.nodes[self.seen.newest].time if self.seen.newest else 0
+            hash = table_hash(&self.contacts, contacts[i].key)
+            if contacts[i].time < before or table_find(&self.contacts, contacts[i].key, hash):
+                raise ValueError(f"contact {i} is there twice, or older than the one before")
+            slot = table_insert(&self.contacts, contacts[i].key, hash)
+            self.known[slot] = contacts[i].contact
+            self.count_contact(slot, 1)
+            list_append(&self.contacts, &self.seen, slot, contacts[i].time)
+        self.next_deadline = 0
+
+
+cdef SavedFlow one_flow
+cdef SavedContact one_contact
+
+
+def layout():
+    """Return a row of flows and one of contacts, which tell numpy what their fields are."""
+    cdef SavedFlow[::1] flow = <SavedFlow[:1]> &one_flow
+    cdef SavedContact[::1] contact = <SavedContact[:1]> &one_contact
+    return flow, contact
+
+
+cdef inline bint sound_flow(const SavedFlow *row, int64_t now) noexcept:
+    """Tell whether a flow from outside can be one: nothing else may be an index, an enumeration, a truth value or a time here."""
+    cdef const Flow *f = &row.flow
+    return (
+        0 <= row.time <= now and 0 <= f.opened_clock <= now and 0 <= f.last <= now and -now <= f.opened <= now and f.index >= 0
+        and f.wait < WAITS and f.outcome <= LATE and f.kind <= KIND_FRAGMENT and f.cast <= MULTICAST and f.fins <= 3
+        and f.flipped <= 1 and f.stray <= 1 and f.contact <= 1 and f.known <= 1 and f.late <= 1
+    )
 
 
 cdef int64_t NEVER = 0x7FFFFFFFFFFFFFFF
@@ -550,6 +750,23 @@ cdef inline uint32_t what_of(uint8_t version, uint8_t kind, uint8_t proto, uint1
     return <uint32_t> tag << 16 | <uint32_t> (version == 6) << 15 | <uint32_t> kind << 8 | proto
 
 
+cdef inline uint8_t kind_of(uint64_t what) noexcept nogil:
+    return what >> 8 & 0x7F
+
+
+cdef inline bint is_ping(uint8_t kind) noexcept nogil:
+    return kind == KIND_ICMP or kind == KIND_ICMP6
+
+
+cdef inline uint8_t rest(const Flow *f, uint8_t otherwise) noexcept nogil:
+    """What a flow waits for when it was decided."""
+    return WAIT_AGAIN if f.contact and is_ping(f.kind) else otherwise
+
+
+cdef inline uint64_t contact_what(uint8_t version, uint8_t kind, uint8_t proto, uint16_t dport) noexcept nogil:
+    return <uint64_t> dport << 32 | what_of(version, kind, proto, 0)
+
+
 cdef inline void contact_key(
     uint64_t src_hi, uint64_t src_lo, uint64_t dst_hi, uint64_t dst_lo, const Flow *f, uint64_t *key
 ) noexcept nogil:
@@ -557,7 +774,7 @@ cdef inline void contact_key(
     key[1] = src_lo
     key[2] = dst_hi
     key[3] = dst_lo
-    key[4] = <uint64_t> f.dport << 32 | what_of(f.version, f.kind, f.proto, 0)
+    key[4] = contact_what(f.version, f.kind, f.proto, f.dport)
 
 
 cdef inline bint flow_key(Columns *c, Py_ssize_t i, uint16_t sport, uint16_t dport, uint16_t tag, uint64_t *key) noexcept nogil:
@@ -604,7 +821,7 @@ cdef inline bint quote_key(Quote *q, uint64_t *key) noexcept nogil:
     return pair_key(q.src_hi, q.src_lo, q.dst_hi, q.dst_lo, q.sport, q.dport, what, key)
 
 
-cdef void add_row(Rows *out, const Node *node, const Flow *f, uint8_t outcome, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
+cdef FlowRow *add_row(Rows *out, const Node *node, const Flow *f, uint8_t outcome, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
     cdef FlowRow *row
     cdef void *more
     cdef int a = 2 if f.flipped else 0
@@ -615,7 +832,7 @@ cdef void add_row(Rows *out, const Node *node, const Flow *f, uint8_t outcome, i
         if more == NULL:
             out.room = out.count
             out.lost = True
-            return
+            return NULL
         out.rows = <FlowRow *> more
     row = &out.rows[out.count]
     out.count += 1
@@ -651,7 +868,13 @@ cdef void add_row(Rows *out, const Node *node, const Flow *f, uint8_t outcome, i
     row.contact = f.contact
     row.phase = phase
     row.known = f.known
-    row.spare = 0
+    row.again = 0
+    row.pinged = 0
+    row.host_known = 0
+    row.cast = f.cast
+    row.sctp_chunk = f.sctp_chunk
+    memset(row.spare, 0, sizeof(row.spare))
+    return row
 
 
 cdef bytes take_rows(Rows *out):

@@ -5,6 +5,26 @@ from libc.string cimport memcpy
 
 import os
 
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #if defined(__GLIBC__)
+    #include <malloc.h>
+    #endif
+
+    static void give_large_memory_back(void)
+    {
+    #if defined(__GLIBC__)
+        mallopt(M_MMAP_THRESHOLD, 2 << 20);
+        mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    #endif
+    }
+    """
+    void give_large_memory_back() noexcept
+
+# glibc would keep the memory of large tables once one was freed, and clear it by hand for the next, which then counts as used from its first byte to its last.
+give_large_memory_back()
+
 
 cdef int table_open(Table *table, uint32_t capacity, bytes secret) except -1:
     """Make an empty table of `capacity` entries; `secret` seeds the hash, 88 bytes, random where it is empty."""

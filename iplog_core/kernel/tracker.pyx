@@ -1,38 +1,64 @@
 """Who did how much of something: per key, in packet time, the packets, the bytes, the distinct values; and which keys crossed a threshold.
 
-A key is made of a packet's source, target and target port, as far as the tracker looks at them. Each counts what its threshold asks for:
+A key is made of a packet's source, target, target port and label, as far as the tracker looks at them. Each counts what its threshold asks for:
 
-- distinct values (target ports, targets, sources), each for `memory` after it was first counted;
+- distinct values (target ports, targets, sources, labels), each for `memory` after it was first counted;
 - packets, where there is no distinct value: the same, every packet a value of its own;
 - a rate: a leaky bucket that drains `rate` packets a second (ITU-T I.371, generic cell rate algorithm).
 
 A key that reaches the threshold is alerting until it has been quiet for `expiry`; a bucket is quiet when it is less than half full. Flows that are answered take back what their opening
-counted. At most `capacity` keys and `values` distinct values are kept; the coldest key that is not alerting goes first, then the coldest that is, which ends it. A key holds half of the values at the most.
+counted. Where there are doubts (see `convinced`), a threshold is reached only by evidence that has none. `hint` is a lower threshold, which makes a key a suspect.
+
+At most `capacity` keys and `values` distinct values are kept. What goes first is the coldest key with one value, then the coldest with more, then the coldest that is alerting, which ends
+it. A key holds half of the values at the most. The only value of a key stands in the key itself: a flood from random sources makes many keys of one value.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from iplog_core.kernel.columns cimport Columns, columns_of
-from iplog_core.kernel.flows cimport ANSWERED, LATE, PENDING, PHASE_DEADLINE, PHASE_END, PHASE_PACKET, FlowRow
+from iplog_core.kernel.columns cimport KIND_FRAGMENT, Columns, columns_of
+from iplog_core.kernel.flows cimport ANSWERED, HALF_OPEN, LATE, PENDING, PHASE_DEADLINE, PHASE_END, PHASE_PACKET, REFUSED, SILENT, FlowRow
 from iplog_core.kernel.table cimport (
     List, Table, list_append, list_remove, list_renew, table_close, table_find, table_full, table_hash, table_insert, table_open, table_remove,
 )
 
 cdef enum:
     OUTCOMES = 6
-    SAMPLES = 10
     SPORTS = 6
 
 cdef enum Distinct:
-    NO_VALUE, BY_DPORT, BY_DST, BY_SRC
+    NO_VALUE, BY_DPORT, BY_DST, BY_SRC, BY_LABEL
 
 cdef enum KeyPart:
-    KEY_SRC = 1, KEY_DST = 2, KEY_DPORT = 4
+    KEY_SRC = 1, KEY_DST = 2, KEY_DPORT = 4, KEY_LABEL = 8
 
-KEY_PARTS = {"pair": KEY_SRC | KEY_DST, "source": KEY_SRC, "target": KEY_DST, "source_port": KEY_SRC | KEY_DPORT, "target_port": KEY_DST | KEY_DPORT}
-DISTINCT = {None: NO_VALUE, "dest_port": BY_DPORT, "dest": BY_DST, "source": BY_SRC}
+# What a key does: it has one value, several, or has reached the threshold.
+cdef enum:
+    QUIET, WARM, ALERTING, TIERS
+
+cdef enum Doubts:
+    NO_DOUBTS, PENDING_DOUBTED, SILENCE_DOUBTED
+
+# What a row that is handed in is for.
+cdef enum Role:
+    ROLE_SURE = 1, ROLE_AGAINST = 2
+
+# What is told of a row: a suspect's new value, one of the first; any row of a suspect; the row by which a key reached the threshold.
+cdef enum Mark:
+    MARK_NEW = 1, MARK_SUSPECT = 2, MARK_START = 4
+
+KEY_PARTS = {
+    "pair": KEY_SRC | KEY_DST, "source": KEY_SRC, "target": KEY_DST, "source_port": KEY_SRC | KEY_DPORT, "target_port": KEY_DST | KEY_DPORT,
+    "source_label": KEY_SRC | KEY_LABEL, "target_label": KEY_DST | KEY_LABEL,
+}
+DISTINCT = {None: NO_VALUE, "dest_port": BY_DPORT, "dest": BY_DST, "source": BY_SRC, "label": BY_LABEL}
+DOUBTS = {None: NO_DOUBTS, "pending": PENDING_DOUBTED, "silence": SILENCE_DOUBTED}
+
+# What answers take: an opening that waits for longer is hardly answered any more (RFC 6298: a retransmission comes after a second).
+cdef int64_t PATIENCE = 1_000_000_000
+# So many times the threshold leave no doubt.
+cdef int BEYOND_DOUBT = 4
 
 # One packet or decided flow, as far as a tracker looks at it.
 cdef struct Touch:
@@ -42,6 +68,7 @@ cdef struct Touch:
     uint64_t src_lo
     uint64_t dst_hi
     uint64_t dst_lo
+    uint64_t label
     uint32_t bytes
     uint16_t sport
     uint16_t dport
@@ -57,26 +84,46 @@ cdef struct Entry:
     int64_t first
     int64_t last
     int64_t filled
+    int64_t single_since
     uint64_t packets
     uint64_t bytes
     uint64_t next_update
     double level
     List values
     uint32_t distinct
+    uint32_t heard
     uint32_t outcomes[OUTCOMES]
     uint16_t sports[SPORTS]
     uint8_t sport_count
-    uint8_t alerting
+    uint8_t tier
+    uint8_t suspect
+    uint8_t single_outcome
+    uint8_t many_sources
     Touch touch
+
+# What `dump` writes and `load` reads: a key with its place in the table and in its list and how many values it has there, and such a value.
+cdef struct SavedKey:
+    uint64_t key[5]
+    int64_t time
+    uint32_t values
+    Entry entry
+
+cdef struct SavedValue:
+    uint64_t key[5]
+    int64_t time
+    uint8_t outcome
 
 
 cdef class Tracker:
-    """See above. `memory` and `expiry` are in ns, `rate` in packets a second (0: the threshold counts values or packets)."""
+    """See above. `memory` and `expiry` are in ns, `rate` in packets a second (0: the threshold counts values or packets), `hint` 0 for none.
+
+    `make` makes of each change what `update` returns; where it is None only the marks tell. `samples` values are shown of each key, and
+    no more than `most` of them (0: any number) are told apart.
+    """
 
     cdef Table table
     cdef Table values
-    cdef List quiet
-    cdef List alerting
+    cdef List[TIERS] lists
     cdef Entry *entries
     cdef uint8_t *outcomes
     cdef int64_t memory
@@ -85,19 +132,28 @@ cdef class Tracker:
     cdef double rate
     cdef int key_parts
     cdef int distinct
+    cdef int doubts
+    cdef uint32_t hint
+    cdef int samples
     cdef uint32_t most_values
+    cdef uint32_t most
     cdef readonly int64_t evicted
     cdef object make
     cdef list changes
+    cdef uint8_t mark
 
     def __cinit__(
         self, make, *, str key, object distinct, double threshold, double rate, int64_t memory, int64_t expiry, uint32_t capacity, uint32_t values,
-        bytes secret=b"",
+        object doubts=None, uint32_t hint=0, int samples=10, uint32_t most=0, bytes secret=b"",
     ):
         self.make = make
         self.key_parts = KEY_PARTS[key]
         self.distinct = DISTINCT[distinct]
+        self.doubts = DOUBTS[doubts]
         self.threshold = threshold
+        self.hint = hint
+        self.samples = samples
+        self.most = most
         self.rate = rate
         self.memory = memory
         self.expiry = expiry
@@ -120,20 +176,25 @@ cdef class Tracker:
         return self.table.count
 
     def update(
-        self, uint8_t[::1] block, Py_ssize_t n, const int64_t[::1] rows, const uint8_t[::1] flows, const int64_t[::1] decided, bint adds,
-        int64_t now, bint final,
+        self, uint8_t[::1] block, Py_ssize_t n, const int64_t[::1] rows, const uint8_t[::1] roles, const uint64_t[::1] labels,
+        const uint8_t[::1] flows, const int64_t[::1] decided, const uint8_t[::1] flow_roles, const uint64_t[::1] flow_labels,
+        bint adds, int64_t now, bint final, uint8_t[::1] marks,
     ):
         """Take the packets in `rows` of a batch and the flows in `decided`, in the order in which they happened, and let time pass up to `now`.
 
-        A failed flow counts by itself where `adds`, else it only tells the outcome of what its opening counted. Return what `make` made of each
-        change. `final` ends every episode.
+        A failed flow counts by itself where `adds`, else it only tells the outcome of what its opening counted. Roles and labels go with rows and decided; none
+        at all stand for sure ones without a label. `marks`, one for each packet of the batch or none, is filled in. Return what `make` made of each change.
+        `final` ends every episode.
         """
         cdef Columns c
         cdef const FlowRow *all_flows = NULL
         cdef const FlowRow *f
         cdef Py_ssize_t packet = 0, flow = 0, packets = rows.shape[0], flow_count = decided.shape[0]
+        cdef bint with_roles = roles.shape[0] > 0, with_flow_roles = flow_roles.shape[0] > 0
+        cdef bint with_labels = labels.shape[0] > 0, with_flow_labels = flow_labels.shape[0] > 0, with_marks = marks.shape[0] > 0
         cdef Py_ssize_t i
         cdef Touch touch
+        cdef uint8_t role
         cdef list changes
         memset(&touch, 0, sizeof(Touch))
         if packets:
@@ -144,20 +205,28 @@ cdef class Tracker:
             if flow < flow_count:
                 f = &all_flows[decided[flow]]
                 if packet == packets or comes_first(f, c.clock[rows[packet]], c.index[rows[packet]]):
-                    flow += 1
                     flow_touch(f, &touch)
+                    touch.label = flow_labels[flow] if with_flow_labels else 0
                     self.expire(touch.time)
-                    self.take_flow(f, &touch, adds)
+                    self.take_flow(f, &touch, adds, flow_roles[flow] if with_flow_roles else ROLE_SURE)
+                    flow += 1
                     continue
             i = rows[packet]
-            packet += 1
             packet_touch(&c, i, &touch)
+            touch.label = labels[packet] if with_labels else 0
+            role = roles[packet] if with_roles else ROLE_SURE
+            packet += 1
             self.expire(touch.time)
-            self.count(&touch, PENDING)
+            if role & ROLE_AGAINST:
+                self.withdraw(&touch)
+            else:
+                self.count(&touch, PENDING, role & ROLE_SURE)
+                if with_marks:
+                    marks[i] = self.mark
         self.expire(now)
         if final:
-            while self.alerting.oldest:
-                self.end(self.alerting.oldest, now, PHASE_END, self.entries[self.alerting.oldest].touch.index)
+            while self.lists[ALERTING].oldest:
+                self.end(self.lists[ALERTING].oldest, now, PHASE_END, self.entries[self.lists[ALERTING].oldest].touch.index)
         changes = self.changes
         self.changes = []
         return changes
@@ -165,31 +234,33 @@ cdef class Tracker:
     cdef int expire(self, int64_t now) except -1:
         """End what has been quiet for long enough, and forget what nobody did for a while."""
         cdef int64_t due
-        while self.alerting.oldest:
-            due = self.table.nodes[self.alerting.oldest].time + self.expiry
+        cdef int tier
+        while self.lists[ALERTING].oldest:
+            due = self.table.nodes[self.lists[ALERTING].oldest].time + self.expiry
             if due > now:
                 break
-            self.end(self.alerting.oldest, due, PHASE_DEADLINE, self.entries[self.alerting.oldest].touch.index)
-        while self.quiet.oldest and self.table.nodes[self.quiet.oldest].time + self.memory <= now:
-            self.forget(self.quiet.oldest)
+            self.end(self.lists[ALERTING].oldest, due, PHASE_DEADLINE, self.entries[self.lists[ALERTING].oldest].touch.index)
+        for tier in range(ALERTING):
+            while self.lists[tier].oldest and self.table.nodes[self.lists[tier].oldest].time + self.memory <= now:
+                self.forget(self.lists[tier].oldest)
         return 0
 
-    cdef int take_flow(self, const FlowRow *f, const Touch *touch, bint adds) except -1:
-        if f.outcome == ANSWERED or f.outcome == LATE:
+    cdef int take_flow(self, const FlowRow *f, const Touch *touch, bint adds, uint8_t role) except -1:
+        if role & ROLE_AGAINST or f.outcome == ANSWERED or f.outcome == LATE:
             self.withdraw(touch)
-        elif f.outcome != PENDING:
+        elif f.outcome != PENDING or f.phase == PHASE_END:
             if adds:
-                self.count(touch, f.outcome)
+                self.count(touch, f.outcome, role & ROLE_SURE)
             else:
-                self.tell(touch, f.outcome)
+                self.tell(touch, f.outcome, role & ROLE_SURE)
         return 0
 
-    cdef int count(self, const Touch *touch, uint8_t outcome) except -1:
+    cdef int count(self, const Touch *touch, uint8_t outcome, bint sure) except -1:
         """Count a packet or a failed flow for its key."""
         cdef uint64_t[5] key
         cdef uint32_t hash, slot
         cdef Entry *e
-        cdef bint lively = True
+        cdef bint lively = True, fresh = False
         self.key_of(touch, key)
         hash = table_hash(&self.table, key)
         slot = table_find(&self.table, key, hash)
@@ -199,39 +270,84 @@ cdef class Tracker:
             slot = table_insert(&self.table, key, hash)
             memset(&self.entries[slot], 0, sizeof(Entry))
             self.entries[slot].first = touch.time
-            list_append(&self.table, &self.quiet, slot, touch.time)
+            list_append(&self.table, &self.lists[QUIET], slot, touch.time)
         e = &self.entries[slot]
-        if not e.alerting:
-            self.fade(slot, e, touch.time)
+        if e.tier != ALERTING:
+            self.fade(e, touch.time)
+        # Whom an alert names does not change any more once it has started: its id depends on it.
+        if e.tier != ALERTING and e.packets and (touch.src_lo != e.touch.src_lo or touch.src_hi != e.touch.src_hi):
+            e.many_sources = True
         e.packets += 1
         e.bytes += touch.bytes
         e.last = touch.time
-        if not e.alerting:
-            e.touch = touch[0]
         add_sport(e, touch.sport)
-        if self.distinct != NO_VALUE or (self.rate == 0 and not e.alerting):
-            self.add_value(slot, e, touch, outcome)
+        if self.distinct != NO_VALUE or (self.rate == 0 and e.tier != ALERTING):
+            fresh = self.add_value(slot, e, touch, outcome)
+        # The touch of a key with one value holds that value.
+        if e.tier != ALERTING and (fresh or not is_single(e) or self.same_value(&e.touch, touch)):
+            e.touch = touch[0]
         if self.rate > 0:
             e.level = drained(e, touch.time, self.rate) + 1
             if e.level > self.threshold:
                 e.level = self.threshold
             e.filled = touch.time
             lively = e.level >= self.threshold / 2
-        if e.alerting:
+        self.mark = 0
+        if e.tier == ALERTING:
             if lively:
-                list_renew(&self.table, &self.alerting, slot, touch.time)
+                list_renew(&self.table, &self.lists[ALERTING], slot, touch.time)
             if e.packets >= e.next_update:
                 e.next_update *= 10
                 self.tell_change(slot, "update", touch.time, touch.phase, touch.index)
-        elif (e.level if self.rate > 0 else e.distinct) >= self.threshold:
-            e.alerting = True
-            e.next_update = e.packets * 10
-            list_remove(&self.table, &self.quiet, slot)
-            list_append(&self.table, &self.alerting, slot, touch.time)
-            self.tell_change(slot, "start", touch.time, touch.phase, touch.index)
         else:
-            list_renew(&self.table, &self.quiet, slot, touch.time)
+            self.move(slot, e, WARM if e.distinct > 1 else e.tier, touch.time)
+            self.judge(slot, e, touch, sure)
+        if e.suspect or e.tier == ALERTING:
+            self.mark |= MARK_SUSPECT
+            if fresh and e.distinct <= 2 * self.threshold:
+                self.mark |= MARK_NEW
         return 0
+
+    cdef int judge(self, uint32_t slot, Entry *e, const Touch *touch, bint sure) except -1:
+        """Tell of a key that is not alerting what it has reached."""
+        if self.hint and not e.suspect and e.distinct >= self.hint and self.convinced(e, self.hint, touch):
+            e.suspect = True
+            self.tell_change(slot, "suspect", touch.time, touch.phase, touch.index)
+        if sure and (e.level if self.rate > 0 else e.distinct) >= self.threshold and self.convinced(e, self.threshold, touch):
+            self.move(slot, e, ALERTING, touch.time)
+            e.next_update = e.packets * 10
+            self.mark |= MARK_START
+            self.tell_change(slot, "start", touch.time, touch.phase, touch.index)
+        return 0
+
+    cdef bint convinced(self, const Entry *e, double threshold, const Touch *touch) noexcept:
+        """Tell whether what has reached a threshold is evidence enough.
+
+        Openings that are not decided yet may still be answered: a client may open several connections at once. They convince once one opening of them failed, once they wait for
+        longer than answers take, where all left from one port, or from very few, which no TCP of a host does, where they are several times as many, and when the capture ends. Silence
+        says little in a capture that shows one direction: there it takes a refusal, that anything else was answered, several times as many ports, or few source ports that many
+        hosts are asked from; and what was answered counts against it, since peers come and go.
+        """
+        cdef bint of_ports = self.distinct == BY_DPORT
+        cdef bint at_end = touch.phase == PHASE_END
+        cdef bint beyond_doubt = e.distinct >= BEYOND_DOUBT * threshold
+        if self.doubts == NO_DOUBTS or self.rate > 0:
+            return True
+        if self.doubts == SILENCE_DOUBTED and e.distinct < threshold + e.heard:
+            return False
+        if e.outcomes[<int> REFUSED] or e.outcomes[<int> HALF_OPEN] or (of_ports and beyond_doubt):
+            return True
+        if self.doubts == SILENCE_DOUBTED:
+            return (e.outcomes[<int> SILENT] or at_end) and (e.heard or (not of_ports and from_few_ports(e)))
+        return e.outcomes[<int> SILENT] or from_few_ports(e) or beyond_doubt or (of_ports and at_end) or self.since(e) + PATIENCE <= touch.time
+
+    cdef void move(self, uint32_t slot, Entry *e, uint8_t tier, int64_t time) noexcept:
+        if e.tier == tier:
+            list_renew(&self.table, &self.lists[tier], slot, time)
+            return
+        list_remove(&self.table, &self.lists[e.tier], slot)
+        e.tier = tier
+        list_append(&self.table, &self.lists[tier], slot, time)
 
     cdef void withdraw(self, const Touch *touch) noexcept:
         """An opening was answered after all: it is no evidence, and a key without any is forgotten. What an alert has told already stays told."""
@@ -243,30 +359,37 @@ cdef class Tracker:
         if not slot:
             return
         e = &self.entries[slot]
-        if self.rate > 0 and not e.alerting:
+        e.heard += 1
+        if self.rate > 0 and e.tier != ALERTING:
             e.level = drained(e, touch.time, self.rate)
             e.level = e.level - 1 if e.level > 1 else 0
             e.filled = touch.time
-        value = self.find_value(slot, touch)
-        if value and e.alerting:
+        value = self.find_value(slot, e, touch)
+        if value and e.tier == ALERTING:
             self.set_outcome(e, value, ANSWERED)
         elif value:
             self.remove_value(e, value)
-        if not e.alerting and e.level <= 0 and (e.distinct == 0 or self.rate > 0):
+        # Where silence is doubted, that anything came back is worth remembering.
+        if e.tier != ALERTING and e.level <= 0 and (e.distinct == 0 or self.rate > 0) and self.doubts != SILENCE_DOUBTED:
             self.forget(slot)
 
-    cdef void tell(self, const Touch *touch, uint8_t outcome) noexcept:
+    cdef int tell(self, const Touch *touch, uint8_t outcome, bint sure) except -1:
         """Note how the opening that counted a value went."""
         cdef uint64_t[5] key
         cdef uint32_t slot, value
+        cdef Entry *e
         self.key_of(touch, key)
         slot = table_find(&self.table, key, table_hash(&self.table, key))
         if slot:
-            value = self.find_value(slot, touch)
-            if value and self.outcomes[value] == PENDING:
-                self.set_outcome(&self.entries[slot], value, outcome)
+            e = &self.entries[slot]
+            value = self.find_value(slot, e, touch)
+            if value and self.outcome_of(e, value) == PENDING:
+                self.set_outcome(e, value, outcome)
+                if e.tier != ALERTING and self.doubts != NO_DOUBTS:
+                    self.judge(slot, e, touch, sure)
+        return 0
 
-    # Values: each in its key's list, oldest first.
+    # Values: each in its key's list, oldest first. The only one of a key, as long as there was no other, is that of its touch.
 
     cdef void value_key(self, uint32_t slot, const Touch *touch, uint64_t *key) noexcept:
         key[0] = slot
@@ -282,81 +405,131 @@ cdef class Tracker:
         elif self.distinct == BY_SRC:
             key[1] = touch.src_hi
             key[2] = touch.src_lo
+        elif self.distinct == BY_LABEL:
+            key[3] = touch.label
         else:
             key[4] = touch.index
 
-    cdef uint32_t find_value(self, uint32_t slot, const Touch *touch) noexcept:
+    cdef uint32_t find_value(self, uint32_t slot, const Entry *e, const Touch *touch) noexcept:
+        """Return the slot of a value, SINGLE or 0."""
         cdef uint64_t[5] key
+        if is_single(e):
+            return SINGLE if self.same_value(&e.touch, touch) else 0
         self.value_key(slot, touch, key)
         return table_find(&self.values, key, table_hash(&self.values, key))
 
+    cdef bint same_value(self, const Touch *one, const Touch *other) noexcept:
+        if self.distinct == BY_DPORT:
+            return one.dport == other.dport
+        if self.distinct == BY_DST:
+            return one.dst_lo == other.dst_lo and one.dst_hi == other.dst_hi
+        if self.distinct == BY_SRC:
+            return one.src_lo == other.src_lo and one.src_hi == other.src_hi
+        if self.distinct == BY_LABEL:
+            return one.label == other.label
+        return one.index == other.index
+
     cdef int add_value(self, uint32_t slot, Entry *e, const Touch *touch, uint8_t outcome) except -1:
-        cdef uint64_t[5] key
-        cdef uint32_t hash, value
-        self.value_key(slot, touch, key)
-        hash = table_hash(&self.values, key)
-        value = table_find(&self.values, key, hash)
-        if value:
-            if self.outcomes[value] == PENDING:
-                self.set_outcome(e, value, outcome)
-            return 0
-        if e.distinct >= self.most_values:
-            self.evicted += 1
-            return 0
-        while table_full(&self.values):
-            self.evict(touch, slot)
-        value = table_insert(&self.values, key, hash)
-        list_append(&self.values, &e.values, value, touch.time)
-        self.outcomes[value] = outcome
+        """Count a value; return 1 where it is new."""
+        cdef uint32_t value
+        if e.distinct == 0:
+            e.single_since = touch.time
+            e.single_outcome = outcome
+        else:
+            value = self.find_value(slot, e, touch)
+            if value:
+                if self.outcome_of(e, value) == PENDING:
+                    self.set_outcome(e, value, outcome)
+                return 0
+            if self.most and e.distinct >= self.most:
+                return 0
+            if e.distinct >= self.most_values:
+                self.evicted += 1
+                return 0
+            if is_single(e):
+                self.store_value(slot, e, &e.touch, e.single_since, e.single_outcome, touch)
+            self.store_value(slot, e, touch, touch.time, outcome, touch)
         e.outcomes[outcome] += 1
         e.distinct += 1
+        return 1
+
+    cdef int store_value(self, uint32_t slot, Entry *e, const Touch *what, int64_t since, uint8_t outcome, const Touch *touch) except -1:
+        cdef uint64_t[5] key
+        cdef uint32_t hash, value
+        while table_full(&self.values):
+            self.evict(touch, slot)
+        self.value_key(slot, what, key)
+        hash = table_hash(&self.values, key)
+        value = table_insert(&self.values, key, hash)
+        list_append(&self.values, &e.values, value, since)
+        self.outcomes[value] = outcome
         return 0
 
+    cdef uint8_t outcome_of(self, const Entry *e, uint32_t value) noexcept:
+        return e.single_outcome if value == SINGLE else self.outcomes[value]
+
+    cdef int64_t since(self, const Entry *e) noexcept:
+        """Return when the oldest value was counted."""
+        return e.single_since if is_single(e) else self.values.nodes[e.values.oldest].time
+
     cdef void set_outcome(self, Entry *e, uint32_t value, uint8_t outcome) noexcept:
-        e.outcomes[self.outcomes[value]] -= 1
+        e.outcomes[self.outcome_of(e, value)] -= 1
         e.outcomes[outcome] += 1
-        self.outcomes[value] = outcome
+        if value == SINGLE:
+            e.single_outcome = outcome
+        else:
+            self.outcomes[value] = outcome
 
     cdef void remove_value(self, Entry *e, uint32_t value) noexcept:
-        e.outcomes[self.outcomes[value]] -= 1
+        e.outcomes[self.outcome_of(e, value)] -= 1
         e.distinct -= 1
-        list_remove(&self.values, &e.values, value)
-        table_remove(&self.values, value)
+        if value != SINGLE:
+            list_remove(&self.values, &e.values, value)
+            table_remove(&self.values, value)
 
-    cdef void fade(self, uint32_t slot, Entry *e, int64_t now) noexcept:
+    cdef void fade(self, Entry *e, int64_t now) noexcept:
         """Drop the values whose time is over; a key with none left, or an empty bucket, begins anew."""
-        while e.values.oldest and self.values.nodes[e.values.oldest].time + self.memory <= now:
-            self.remove_value(e, e.values.oldest)
+        while e.distinct and self.since(e) + self.memory <= now:
+            self.remove_value(e, e.values.oldest if e.values.oldest else SINGLE)
         if e.distinct == 0 and (self.rate == 0 or drained(e, now, self.rate) <= 0):
             e.first = now
             e.packets = 0
             e.bytes = 0
             e.sport_count = 0
-        elif e.values.oldest and self.rate == 0 and e.first + self.memory <= now:
-            e.first = self.values.nodes[e.values.oldest].time
+            e.suspect = False
+            e.many_sources = False
+        elif e.distinct and self.rate == 0 and e.first + self.memory <= now:
+            e.first = self.since(e)
 
     # Keys.
 
     cdef void key_of(self, const Touch *touch, uint64_t *key) noexcept:
+        """The version keeps IPv6 packets that forge a mapped address apart from IPv4."""
         key[0] = touch.src_hi if self.key_parts & KEY_SRC else 0
         key[1] = touch.src_lo if self.key_parts & KEY_SRC else 0
         key[2] = touch.dst_hi if self.key_parts & KEY_DST else 0
         key[3] = touch.dst_lo if self.key_parts & KEY_DST else 0
-        key[4] = touch.dport if self.key_parts & KEY_DPORT else 0
+        key[4] = touch.dport if self.key_parts & KEY_DPORT else touch.label if self.key_parts & KEY_LABEL else 0
+        key[4] |= <uint64_t> (touch.version == 6) << 63
 
     cdef int evict(self, const Touch *touch, uint32_t spared) except -1:
-        """Make room: forget the coldest key other than `spared`; where there is no other, that one's oldest value."""
-        cdef uint32_t slot = self.quiet.oldest
-        if slot == spared and slot:
-            slot = self.table.nodes[slot].newer
-        if not slot:
-            slot = self.alerting.oldest
+        """Make room: forget the coldest key of the lowest tier other than `spared`; where there is no other, that one's oldest value."""
+        cdef uint32_t slot = 0
+        cdef int tier
+        for tier in range(TIERS):
+            slot = self.lists[tier].oldest
             if slot == spared and slot:
                 slot = self.table.nodes[slot].newer
-        self.evicted += 1
+            if slot:
+                break
         if not slot:
+            self.evicted += 1
+            # Only the values of that one are left, so that it has some that are stored.
             self.remove_value(&self.entries[spared], self.entries[spared].values.oldest)
-        elif self.entries[slot].alerting:
+            return 0
+        if self.entries[slot].distinct or self.rate > 0:
+            self.evicted += 1
+        if self.entries[slot].tier == ALERTING:
             self.end(slot, touch.time, touch.phase, touch.index)
         else:
             self.forget(slot)
@@ -371,7 +544,7 @@ cdef class Tracker:
         cdef Entry *e = &self.entries[slot]
         while e.values.oldest:
             self.remove_value(e, e.values.oldest)
-        list_remove(&self.table, &self.alerting if e.alerting else &self.quiet, slot)
+        list_remove(&self.table, &self.lists[e.tier], slot)
         table_remove(&self.table, slot)
 
     cdef int tell_change(self, uint32_t slot, str state, int64_t time, uint8_t phase, int64_t index) except -1:
@@ -379,23 +552,145 @@ cdef class Tracker:
         cdef const Touch *t = &e.touch
         cdef uint32_t value = e.values.oldest
         cdef list samples = []
-        cdef const uint64_t *key
-        while value and len(samples) < SAMPLES:
-            key = self.values.nodes[value].key
-            if self.distinct == BY_DPORT:
-                samples.append(key[3])
-            else:
-                samples.append((key[1], key[2]))
+        cdef uint64_t[5] key
+        if self.make is None:
+            return 0
+        if self.distinct != NO_VALUE and is_single(e):
+            self.value_key(slot, t, key)
+            samples.append(self.sample(key))
+        while value and self.distinct != NO_VALUE and len(samples) < self.samples:
+            samples.append(self.sample(self.values.nodes[value].key))
             value = self.values.nodes[value].newer
         self.changes.append(self.make(
             state=state, time=time, phase=phase, index=index,
             src=(t.src_hi, t.src_lo), dst=(t.dst_hi, t.dst_lo), sport=t.sport, dport=t.dport, kind=t.kind, version=t.version, proto=t.proto,
             icmp_type=t.icmp_type, icmp_code=t.icmp_code, interface=t.interface,
             first=e.first, last=e.last, packets=e.packets, bytes=e.bytes,
-            samples=samples if self.distinct != NO_VALUE else [], distinct=e.distinct if self.distinct != NO_VALUE else 0,
-            sports=[e.sports[k] for k in range(e.sport_count)], outcomes=[e.outcomes[k] for k in range(OUTCOMES)],
+            samples=samples, distinct=e.distinct if self.distinct != NO_VALUE else 0,
+            many_sources=bool(e.many_sources), sports=[e.sports[k] for k in range(e.sport_count)], outcomes=[e.outcomes[k] for k in range(OUTCOMES)],
         ))
         return 0
+
+    cdef object sample(self, const uint64_t *key):
+        if self.distinct == BY_DPORT or self.distinct == BY_LABEL:
+            return key[3]
+        return key[1], key[2]
+
+    # What is kept from one run to another.
+
+    @property
+    def value_count(self):
+        return self.values.count
+
+    def dump(self, SavedKey[::1] keys, SavedValue[::1] values):
+        """Write all keys, tier by tier, and the values of each in the same order, oldest first, into rows of `layout`: as many as there are."""
+        cdef Py_ssize_t i = 0, k = 0
+        cdef uint32_t slot, value
+        cdef int tier
+        if keys.shape[0] != self.table.count or values.shape[0] != self.values.count:
+            raise ValueError("as many rows as there are keys and values")
+        for tier in range(TIERS):
+            slot = self.lists[tier].oldest
+            while slot:
+                keys[i].key = self.table.nodes[slot].key
+                keys[i].time = self.table.nodes[slot].time
+                keys[i].entry = self.entries[slot]
+                keys[i].values = 0
+                memset(&keys[i].entry.values, 0, sizeof(List))
+                value = self.entries[slot].values.oldest
+                while value:
+                    values[k].key = self.values.nodes[value].key
+                    values[k].key[0] = 0
+                    values[k].time = self.values.nodes[value].time
+                    values[k].outcome = self.outcomes[value]
+                    k += 1
+                    keys[i].values += 1
+                    value = self.values.nodes[value].newer
+                i += 1
+                slot = self.table.nodes[slot].newer
+
+    def load(self, const SavedKey[::1] keys, const SavedValue[::1] values, int64_t now):
+        """Take what `dump` wrote on a clock that stood at `now`, while there is nothing yet. Raise ValueError where it cannot be: this is of no use any more then."""
+        cdef Py_ssize_t i, k = 0
+        cdef uint32_t hash, slot, n
+        cdef int64_t before
+        cdef List *list_of
+        cdef Entry *e
+        if self.table.count or keys.shape[0] > self.table.capacity or values.shape[0] > self.values.capacity:
+            raise ValueError("no room for the keys or their values")
+        for i in range(keys.shape[0]):
+            if not self.sound_key(&keys[i], now):
+                raise ValueError(f"key {i} has values that none can have")
+            list_of = &self.lists[keys[i].entry.tier]
+            before = self.table.nodes[list_of.newest].time if list_of.newest else 0
+            hash = table_hash(&self.table, keys[i].key)
+            if keys[i].time < before or table_find(&self.table, keys[i].key, hash):
+                raise ValueError(f"key {i} is there twice, or older than the one before")
+            slot = table_insert(&self.table, keys[i].key, hash)
+            e = &self.entries[slot]
+            e[0] = keys[i].entry
+            memset(&e.values, 0, sizeof(List))
+            memset(e.outcomes, 0, sizeof(e.outcomes))
+            list_append(&self.table, list_of, slot, keys[i].time)
+            if e.distinct and not keys[i].values:
+                e.outcomes[e.single_outcome] = 1
+            for n in range(keys[i].values):
+                if k == values.shape[0] or not self.load_value(slot, e, &values[k], now):
+                    raise ValueError(f"key {i} has values that it cannot have")
+                k += 1
+        if k != values.shape[0]:
+            raise ValueError("there are values without a key")
+
+    cdef bint load_value(self, uint32_t slot, Entry *e, const SavedValue *row, int64_t now) noexcept:
+        cdef uint64_t[5] key
+        cdef uint32_t hash, value
+        cdef int64_t before = self.values.nodes[e.values.newest].time if e.values.newest else 0
+        key = row.key
+        key[0] = slot
+        hash = table_hash(&self.values, key)
+        if not before <= row.time <= now or row.outcome >= OUTCOMES or table_find(&self.values, key, hash):
+            return False
+        value = table_insert(&self.values, key, hash)
+        list_append(&self.values, &e.values, value, row.time)
+        self.outcomes[value] = row.outcome
+        e.outcomes[row.outcome] += 1
+        return True
+
+    cdef bint sound_key(self, const SavedKey *row, int64_t now) noexcept:
+        """Tell whether a key from outside can be one: nothing else may be an index, an enumeration, a truth value or a time here."""
+        cdef const Entry *e = &row.entry
+        cdef const Touch *t = &e.touch
+        return (
+            0 <= row.time <= now and 0 <= e.first <= now and 0 <= e.last <= now and 0 <= e.filled <= now and 0 <= e.single_since <= now and 0 <= t.time <= now
+            and t.index >= 0 and 0 <= e.level <= self.threshold and (e.tier != ALERTING or e.next_update > 0)
+            and e.distinct <= self.most_values and (row.values == e.distinct or (e.distinct == 1 and not row.values)) and e.single_outcome < OUTCOMES
+            and e.tier < TIERS and e.sport_count <= SPORTS and e.suspect <= 1 and e.many_sources <= 1
+            and t.kind <= KIND_FRAGMENT and t.phase <= PHASE_END
+        )
+
+
+cdef uint32_t SINGLE = 0xFFFFFFFF
+
+
+cdef inline bint is_single(const Entry *e) noexcept:
+    """Tell whether a key has one value, which stands in the key itself."""
+    return e.distinct == 1 and not e.values.oldest
+
+
+cdef SavedKey one_key
+cdef SavedValue one_value
+
+
+def layout():
+    """Return a row of keys and one of values, which tell numpy what their fields are."""
+    cdef SavedKey[::1] key = <SavedKey[:1]> &one_key
+    cdef SavedValue[::1] value = <SavedValue[:1]> &one_value
+    return key, value
+
+
+cdef inline bint from_few_ports(const Entry *e) noexcept:
+    """Tell whether what a key tried left from one port, or from a tenth as many ports: scanners change theirs when they repeat themselves."""
+    return e.sport_count == 1 or (e.sport_count < SPORTS and 10 * e.sport_count <= e.distinct)
 
 
 cdef inline bint comes_first(const FlowRow *f, int64_t time, int64_t index) noexcept:

@@ -1,31 +1,60 @@
 """Threshold random walk: a sequential test on how a source's first contacts went (Jung, Paxson, Berger, Balakrishnan: Fast portscan detection using sequential hypothesis testing, 2004).
 
 With their values (an honest source succeeds with probability 0.8, a scanner with 0.2) each failure multiplies the likelihood ratio by four and each success divides it by
-four, so a source's ratio is a count of steps. Four steps up are more than 99 to 1.
+four, so a source's ratio is a count of steps. Four steps up are more than 99 to 1. An answer that comes late takes its failure back and counts as a success; what waits
+for one when the capture ends has failed.
+
+Two more questions can be asked of a source before it is guilty: whether anything came back to it at all, since a capture may show one direction only; and whether what failed went to few
+ports, since a sweep asks many hosts for the same, and a peer-to-peer client each for something else.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
-from iplog_core.kernel.flows cimport ANSWERED, HALF_OPEN, SILENT, FlowRow
+from iplog_core.kernel.flows cimport ANSWERED, HALF_OPEN, LATE, PENDING, PHASE_END, REFUSED, SILENT, FlowRow
 from iplog_core.kernel.table cimport (
     List, Table, list_append, list_remove, list_renew, table_close, table_find, table_full, table_hash, table_insert, table_open, table_remove,
 )
 
+# Failed contacts whose ports are remembered together; the last two lots are looked at.
+cdef enum:
+    LOT = 32
+
+cdef struct Place:
+    uint64_t ports
+    uint64_t ports_before
+    uint8_t lot
+    uint8_t heard
+    signed char step
+
+# What `dump` writes and `load` reads: a walk with its place in the table and in the list.
+cdef struct SavedWalk:
+    uint64_t key[5]
+    int64_t time
+    Place place
+
 
 cdef class Walk:
-    """The walks of at most `capacity` sources, the coldest of which goes first. A walk stays between minus and plus `steps`."""
+    """The walks of at most `capacity` sources, the coldest of which goes first. A walk stays between `steps` up and twice as many down.
+
+    `heard` asks that something came back to a source before it is guilty, `narrow` that its last failures went to at most so many ports (0: any number).
+    """
 
     cdef Table table
     cdef List order
-    cdef signed char *places
+    cdef Place *places
     cdef signed char steps
+    cdef bint heard
+    cdef int narrow
     cdef readonly int64_t evicted
 
-    def __cinit__(self, *, uint32_t capacity, signed char steps, bytes secret=b""):
+    def __cinit__(self, *, uint32_t capacity, signed char steps, bint heard=False, int narrow=0, bytes secret=b""):
         self.steps = steps
+        self.heard = heard
+        self.narrow = narrow
         table_open(&self.table, capacity, secret)
-        self.places = <signed char *> calloc(<size_t> capacity + 1, 1)
+        self.places = <Place *> calloc(<size_t> capacity + 1, sizeof(Place))
         if self.places == NULL:
             raise MemoryError(f"no memory for {capacity:,} sources")
 
@@ -48,28 +77,103 @@ cdef class Walk:
                 guilty[rows[i]] = self.step(&all_flows[rows[i]])
 
     cdef bint step(self, const FlowRow *f) noexcept nogil:
+        cdef Place *place = self.place_of(f)
+        cdef bint fails = HALF_OPEN <= f.outcome <= SILENT or (f.outcome == PENDING and f.phase == PHASE_END)
+        if f.outcome == ANSWERED or f.outcome == LATE or f.outcome == REFUSED or f.outcome == HALF_OPEN:
+            place.heard = True
+        if f.contact and fails:
+            place.step += 1
+            if place.lot == LOT:
+                place.lot = 0
+                place.ports_before = place.ports
+                place.ports = 0
+            place.lot += 1
+            place.ports |= <uint64_t> 1 << (f.dport * <uint32_t> 0x9E3779B1 >> 26)
+        elif f.contact and f.outcome == ANSWERED:
+            place.step -= 1
+        elif f.contact and f.outcome == LATE:
+            place.step -= 2
+        if place.step > self.steps:
+            place.step = self.steps
+        elif place.step < -2 * self.steps:
+            place.step = -2 * self.steps
+        return (
+            place.step == self.steps
+            and (place.heard or not self.heard)
+            and (self.narrow == 0 or ones(place.ports | place.ports_before) <= self.narrow)
+        )
+
+    cdef Place *place_of(self, const FlowRow *f) noexcept nogil:
         cdef uint64_t[5] key
         cdef uint32_t hash, slot
         key[0] = f.src_hi
         key[1] = f.src_lo
         key[2] = 0
         key[3] = 0
-        key[4] = 0
+        key[4] = f.version == 6
         hash = table_hash(&self.table, key)
         slot = table_find(&self.table, key, hash)
         if slot:
             list_renew(&self.table, &self.order, slot, f.time)
-        else:
-            if table_full(&self.table):
-                self.evicted += 1
-                slot = self.order.oldest
-                list_remove(&self.table, &self.order, slot)
-                table_remove(&self.table, slot)
-            slot = table_insert(&self.table, key, hash)
-            list_append(&self.table, &self.order, slot, f.time)
-            self.places[slot] = 0
-        if f.contact and f.outcome == ANSWERED and self.places[slot] > -self.steps:
-            self.places[slot] -= 1
-        elif f.contact and HALF_OPEN <= f.outcome <= SILENT and self.places[slot] < self.steps:
-            self.places[slot] += 1
-        return self.places[slot] == self.steps
+            return &self.places[slot]
+        if table_full(&self.table):
+            self.evicted += 1
+            slot = self.order.oldest
+            list_remove(&self.table, &self.order, slot)
+            table_remove(&self.table, slot)
+        slot = table_insert(&self.table, key, hash)
+        list_append(&self.table, &self.order, slot, f.time)
+        memset(&self.places[slot], 0, sizeof(Place))
+        return &self.places[slot]
+
+    # What is kept from one run to another.
+
+    def dump(self, SavedWalk[::1] walks):
+        """Write all walks, oldest first, into rows of `layout`: as many as there are."""
+        cdef Py_ssize_t i
+        cdef uint32_t slot = self.order.oldest
+        if walks.shape[0] != self.table.count:
+            raise ValueError("as many rows as there are walks")
+        for i in range(walks.shape[0]):
+            walks[i].key = self.table.nodes[slot].key
+            walks[i].time = self.table.nodes[slot].time
+            walks[i].place = self.places[slot]
+            slot = self.table.nodes[slot].newer
+
+    def load(self, const SavedWalk[::1] walks, int64_t now):
+        """Take what `dump` wrote on a clock that stood at `now`, while there is nothing yet. Raise ValueError where it cannot be: this is of no use any more then."""
+        cdef Py_ssize_t i
+        cdef uint32_t hash, slot
+        cdef const Place *place
+        cdef int64_t before
+        if self.table.count or walks.shape[0] > self.table.capacity:
+            raise ValueError("no room for the walks")
+        for i in range(walks.shape[0]):
+            place = &walks[i].place
+            before = self.table.nodes[self.order.newest].time if self.order.newest else 0
+            if not before <= walks[i].time <= now or place.heard > 1 or place.lot > LOT or not -2 * self.steps <= place.step <= self.steps:
+                raise ValueError(f"walk {i} has values that none can have")
+            hash = table_hash(&self.table, walks[i].key)
+            if table_find(&self.table, walks[i].key, hash):
+                raise ValueError(f"walk {i} is there twice")
+            slot = table_insert(&self.table, walks[i].key, hash)
+            self.places[slot] = place[0]
+            list_append(&self.table, &self.order, slot, walks[i].time)
+
+
+cdef SavedWalk one_walk
+
+
+def layout():
+    """Return a row of walks, which tells numpy what its fields are."""
+    cdef SavedWalk[::1] walk = <SavedWalk[:1]> &one_walk
+    return walk
+
+
+cdef inline int ones(uint64_t bits) noexcept nogil:
+    """How many bits are set; each is a port, or a few that fall together."""
+    cdef int count = 0
+    while bits:
+        bits &= bits - 1
+        count += 1
+    return count

@@ -13,6 +13,7 @@ import pluggy
 from numpy.typing import NDArray
 
 from iplog_core import hookspec
+from iplog_core.allow import compile_allow_lists
 from iplog_core.detector import Detector
 from iplog_core.engine import Engine
 from iplog_core.events import RECORD_DTYPE, Alert, Event, Records
@@ -51,22 +52,23 @@ class DetectorRun:
         self._cls = cls
         self._settings = settings
 
-    def feed(self, packets: Packets, batch_size: int | Sequence[int] = 256, rules: Sequence[str] = ()) -> list[Alert]:
+    def feed(self, packets: Packets, batch_size: int | Sequence[int] = 256, rules: Sequence[str] = (), trusted: Sequence[str] = ()) -> list[Alert]:
         """Return the alerts that the detector raises over packets, in order of time whatever the order in which they are given."""
-        return [event for event in self.events(packets, batch_size, rules) if isinstance(event, Alert)]
+        return [event for event in self.events(packets, batch_size, rules, trusted) if isinstance(event, Alert)]
 
-    def records(self, packets: Packets, batch_size: int | Sequence[int] = 256, rules: Sequence[str] = ()) -> NDArray[Any]:
+    def records(self, packets: Packets, batch_size: int | Sequence[int] = 256, rules: Sequence[str] = (), trusted: Sequence[str] = ()) -> NDArray[Any]:
         """Return the traffic records that it logs, rows of `RECORD_DTYPE`."""
-        rows = [event.rows for event in self.events(packets, batch_size, rules) if isinstance(event, Records)]
+        rows = [event.rows for event in self.events(packets, batch_size, rules, trusted) if isinstance(event, Records)]
         return np.concatenate(rows) if rows else np.empty(0, RECORD_DTYPE)
 
-    def events(self, packets: Packets, batch_size: int | Sequence[int] = 256, rules: Sequence[str] = ()) -> list[Event]:
+    def events(self, packets: Packets, batch_size: int | Sequence[int] = 256, rules: Sequence[str] = (), trusted: Sequence[str] = ()) -> list[Event]:
         """Return all that it brings forth, as sinks get it. Raise RuntimeError, with its traceback, where the detector raises."""
         host = _Host([(self._cls, self._settings)])
         kept = Kept(SinkSettings(), SinkContext())
         log: list[str] = []
         source = MemorySource(in_order(packets), batch_size)
-        engine = Engine(cast(Host, host), source, [kept], compile_rules(rules) if rules else None, log=log.append)
+        allow = compile_allow_lists(trusted, {self._cls.name: self._settings.allow})
+        engine = Engine(cast(Host, host), source, [kept], compile_rules(rules) if rules else None, allow=allow, log=log.append)
         report = engine.run()
         if report.faults:
             raise RuntimeError("\n".join([*log, *report.faults]))

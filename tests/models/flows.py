@@ -20,21 +20,36 @@ class Wait(IntEnum):
     TCP = 2
     OTHER = 3
     CLOSED = 4
+    AGAIN = 5
 
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
+UNREACHABLE6 = {(1, code) for code in range(256)} | {(4, 1)}
 INIT, INIT_ACK, ABORT, COOKIE_ECHO, DATA = 1, 2, 6, 10, 0
 
 
 @dataclass
+class Contact:
+    """A first flow to a host, protocol and port: what it asked for (of ICMP), when the last one began, whether any was answered, how many did the same."""
+
+    icmp_type: int
+    seen: int
+    answered: bool = False
+    again: int = 0
+
+
+@dataclass
 class FlowState:
-    """A flow of the model. `since` is when it began to wait, `turn` the step at which that was; index 0 is the initiator's side, 1 the other."""
+    """A flow of the model: `contact` where it is the first one to its host, protocol and port; `since` when, and `turn` at which step, it began to wait.
+
+    Index 0 is the initiator's side, 1 the other.
+    """
 
     key: Key
     initiator: tuple[Any, ...]
     opening: dict[str, int]
     stray: bool
-    contact: bool
+    contact: Contact | None
     known: bool
     since: int
     turn: int
@@ -58,8 +73,8 @@ class FlowModel:
         self.most_contacts = contacts
         self.timeouts = timeouts
         self.flows: dict[Key, FlowState] = {}
-        self.contacts: dict[Key, bool] = {}
-        """Whether a contact was ever answered; the one that was longest not seen is first."""
+        self.contacts: dict[Key, Contact] = {}
+        """The one that was longest not seen is first."""
         self.decided: list[tuple[int, ...]] = []
         self.ended: list[tuple[int, ...]] = []
         self.evicted = 0
@@ -82,7 +97,7 @@ class FlowModel:
             return self._request(p, (request or p["icmp_type"], p["icmp_id"], p["icmp_seq"]), reply=request is not None)
         if kind == Kind.ICMP6 and p["icmp_type"] in (128, 129):
             return self._request(p, (128, p["icmp_id"], p["icmp_seq"]), reply=p["icmp_type"] == 129)
-        if (kind == Kind.ICMP and p["icmp_type"] == 3 and p["icmp_code"] != 4) or (kind == Kind.ICMP6 and p["icmp_type"] == 1):
+        if (kind == Kind.ICMP and p["icmp_type"] == 3 and p["icmp_code"] != 4) or (kind == Kind.ICMP6 and (p["icmp_type"], p["icmp_code"]) in UNREACHABLE6):
             return self._unreachable(p, frame[p["transport"] + 8 :])
         return FlowBit(0)
 
@@ -95,7 +110,7 @@ class FlowModel:
             time = due.since + self.timeouts[due.wait]
             if due.wait == Wait.ANSWER:
                 self._decide(due, Outcome.SILENT, time, Phase.DEADLINE, due.opening["index"])
-                self._wait(due, Wait.OTHER, time)
+                self._wait(due, _rest(due, Wait.OTHER), time)
             elif due.wait == Wait.ACK:
                 self._decide(due, Outcome.HALF_OPEN, time, Phase.DEADLINE, due.opening["index"])
                 self._wait(due, Wait.OTHER, time)
@@ -175,12 +190,12 @@ class FlowModel:
             return self._late(flow, p, reply=True)
         if flow.wait == Wait.ANSWER:
             return self._decided_by(flow, p, Outcome.REFUSED)
-        if flow.wait == Wait.ACK and p["kind"] == Kind.TCP:
+        if flow.wait == Wait.ACK:
             return self._decided_by(flow, p, Outcome.HALF_OPEN)
         return FlowBit(0)
 
     def _given_up(self, flow: FlowState, p: dict[str, int]) -> FlowBit:
-        return self._decided_by(flow, p, Outcome.HALF_OPEN) if flow.wait == Wait.ACK else FlowBit(0)
+        return self._decided_by(flow, p, Outcome.HALF_OPEN) if flow.wait in (Wait.ANSWER, Wait.ACK) else FlowBit(0)
 
     def _confirmed(self, flow: FlowState, p: dict[str, int]) -> FlowBit:
         if flow.stray:
@@ -207,7 +222,7 @@ class FlowModel:
             if flow is None or flow.initiator == _source(p):
                 return FlowBit.STRAY
             bits = self._member(flow, p, True) | self._answered(flow, p)
-            self._wait(flow, Wait.CLOSED, p["clock"])
+            self._wait(flow, _rest(flow, Wait.CLOSED), p["clock"])
             return bits
         if flow and flow.initiator == _source(p) and flow.wait == Wait.ANSWER:
             return self._member(flow, p, False)
@@ -229,7 +244,7 @@ class FlowModel:
             coldest = min(self.flows.values(), key=lambda f: (f.since, f.wait, f.turn))
             self.evicted += 1
             self._end(coldest, p["clock"], Phase.PACKET, p["index"])
-        contact, known = (False, False) if stray else self._contact(p)
+        contact, known = (None, False) if stray else self._contact(p)
         self.turn += 1
         self.flows[key] = FlowState(
             key, _source(p), p, stray, contact, known, since=p["clock"], turn=self.turn, last=p["clock"], bytes=[p["length"], 0],
@@ -241,16 +256,22 @@ class FlowModel:
         bits |= FlowBit.KNOWN if known else FlowBit(0)
         return bits
 
-    def _contact(self, p: dict[str, int]) -> tuple[bool, bool]:
-        """Whether this is the source's first flow to that host, protocol and port, and whether an earlier one was answered."""
+    def _contact(self, p: dict[str, int]) -> tuple[Contact | None, bool]:
+        """The contact, where this is the source's first flow to that host, protocol and port; whether an earlier one was answered."""
         key = _contact_key(p)
         if key in self.contacts:
-            answered = self.contacts[key] = self.contacts.pop(key)
-            return False, answered
+            known = self.contacts[key] = self.contacts.pop(key)
+            if known.icmp_type == p["icmp_type"]:
+                known.again = 254 if p["clock"] - known.seen >= self.timeouts[Wait.OTHER] else min(254, known.again + 1)
+            known.seen = p["clock"]
+            return None, known.answered
+        return self._remember(key, Contact(p["icmp_type"], p["clock"])), False
+
+    def _remember(self, key: Key, contact: Contact) -> Contact:
         if len(self.contacts) == self.most_contacts:
             del self.contacts[next(iter(self.contacts))]
-        self.contacts[key] = False
-        return True, False
+        self.contacts[key] = contact
+        return contact
 
     def _member(self, flow: FlowState, p: dict[str, int], reply: bool) -> FlowBit:
         flow.packets[reply] += 1
@@ -270,25 +291,31 @@ class FlowModel:
         if flow.late or not (flow.outcome == Outcome.SILENT or (flow.outcome == Outcome.HALF_OPEN and not reply)):
             return FlowBit(0)
         flow.late = True
-        self._welcome(flow)
-        self.decided.append(_row(flow, Outcome.LATE, p["clock"], Phase.PACKET, p["index"]))
+        self._welcome(flow, p["clock"])
+        self.decided.append(self._row(flow, Outcome.LATE, p["clock"], Phase.PACKET, p["index"]))
         return FlowBit.DECIDES
 
     def _decided_by(self, flow: FlowState, p: dict[str, int], outcome: Outcome) -> FlowBit:
         self._decide(flow, outcome, p["clock"], Phase.PACKET, p["index"])
-        self._wait(flow, Wait.OTHER, p["clock"])
+        self._wait(flow, _rest(flow, Wait.OTHER), p["clock"])
         return FlowBit.DECIDES
 
     def _decide(self, flow: FlowState, outcome: Outcome, time: int, phase: Phase, index: int) -> None:
         flow.outcome = outcome
         if outcome == Outcome.ANSWERED:
-            self._welcome(flow)
-        self.decided.append(_row(flow, outcome, time, phase, index))
+            self._welcome(flow, time)
+        self.decided.append(self._row(flow, outcome, time, phase, index))
 
-    def _welcome(self, flow: FlowState) -> None:
+    def _welcome(self, flow: FlowState, time: int) -> None:
+        if flow.stray or flow.known:
+            return
         key = _contact_key(flow.opening)
-        if not flow.stray and key in self.contacts:
-            self.contacts[key] = True
+        if key in self.contacts:
+            self.contacts[key].answered = True
+        if flow.opening["kind"] in (Kind.TCP, Kind.UDP):
+            host = _host_key(flow.opening)
+            known = self.contacts.pop(host, None)
+            self._remember(host, known or Contact(0, time, answered=True))
 
     def _wait(self, flow: FlowState, wait: Wait, time: int) -> None:
         self.turn += 1
@@ -297,8 +324,54 @@ class FlowModel:
     def _end(self, flow: FlowState, time: int, phase: Phase, index: int) -> None:
         if flow.wait in (Wait.ANSWER, Wait.ACK):
             self._decide(flow, Outcome.PENDING, time, phase, index)
-        self.ended.append(_row(flow, flow.outcome, time, phase, index))
+        self.ended.append(self._row(flow, flow.outcome, time, phase, index))
         del self.flows[flow.key]
+
+    def _row(self, flow: FlowState, outcome: Outcome, time: int, phase: Phase, index: int) -> tuple[Any, ...]:
+        told = {
+            "time": time,
+            "opened": flow.opening["time"],
+            "opened_clock": flow.opening["clock"],
+            "last": flow.last,
+            "index": index,
+            "bytes": flow.bytes[0],
+            "reply_bytes": flow.bytes[1],
+            "packets": flow.packets[0],
+            "reply_packets": flow.packets[1],
+            "outcome": outcome,
+            "stray": flow.stray,
+            "contact": flow.contact is not None,
+            "phase": phase,
+            "known": flow.known,
+            "again": self._asked_again(flow),
+            "pinged": self._failed_first(flow, outcome, phase) and self._was_pinged(flow),
+            "host_known": self._failed_first(flow, outcome, phase) and self._knows_host(flow),
+        }
+        return tuple(b"" if name == "spare" else int(told.get(name, flow.opening.get(name, 0))) for name in FLOW_DTYPE.names or ())
+
+    def _asked_again(self, flow: FlowState) -> int:
+        if flow.contact is None or flow.opening["kind"] not in (Kind.ICMP, Kind.ICMP6):
+            return 0
+        if self.contacts.get(_contact_key(flow.opening)) is not flow.contact:
+            return 255
+        return flow.contact.again
+
+    @staticmethod
+    def _failed_first(flow: FlowState, outcome: Outcome, phase: Phase) -> bool:
+        failed = outcome in (Outcome.HALF_OPEN, Outcome.REFUSED, Outcome.SILENT) or (outcome == Outcome.PENDING and phase == Phase.END)
+        return failed and (flow.contact is not None or flow.stray)
+
+    def _was_pinged(self, flow: FlowState) -> bool:
+        ping = {"kind": Kind.ICMP, "proto": 1} if flow.opening["version"] == 4 else {"kind": Kind.ICMP6, "proto": 58}
+        return flow.opening["kind"] == Kind.TCP and _contact_key(flow.opening | ping | {"dport": 0}) in self.contacts
+
+    def _knows_host(self, flow: FlowState) -> bool:
+        return flow.opening["kind"] in (Kind.TCP, Kind.UDP) and _host_key(flow.opening) in self.contacts
+
+
+def _rest(flow: FlowState, otherwise: Wait) -> Wait:
+    """What a flow waits for when it was decided: whether a host that was asked for the first time is asked again, or nothing in particular."""
+    return Wait.AGAIN if flow.contact and flow.opening["kind"] in (Kind.ICMP, Kind.ICMP6) else otherwise
 
 
 def _source(p: dict[str, int]) -> tuple[Any, ...]:
@@ -312,6 +385,11 @@ def _both_ways(p: dict[str, int], what: tuple[Any, ...] = ()) -> Key:
 
 def _contact_key(p: dict[str, int]) -> Key:
     return p["src_hi"], p["src_lo"], p["dst_hi"], p["dst_lo"], p["dport"], p["version"], p["kind"], p["proto"]
+
+
+def _host_key(p: dict[str, int]) -> Key:
+    """The key of whatever a source has to do with a host."""
+    return _contact_key(p | {"dport": 0, "kind": 0, "proto": 0})
 
 
 def _quoted(data: bytes) -> tuple[dict[str, int], tuple[Any, ...]] | None:
@@ -337,24 +415,3 @@ def _quoted(data: bytes) -> tuple[dict[str, int], tuple[Any, ...]] | None:
     if p["kind"] == Kind.OTHER:
         return p, ()
     return (p | {"sport": int.from_bytes(first[:2], "big"), "dport": int.from_bytes(first[2:4], "big")}, ()) if len(first) >= 4 else None
-
-
-def _row(flow: FlowState, outcome: Outcome, time: int, phase: Phase, index: int) -> tuple[int, ...]:
-    told = {
-        "time": time,
-        "opened": flow.opening["time"],
-        "opened_clock": flow.opening["clock"],
-        "last": flow.last,
-        "index": index,
-        "bytes": flow.bytes[0],
-        "reply_bytes": flow.bytes[1],
-        "packets": flow.packets[0],
-        "reply_packets": flow.packets[1],
-        "outcome": outcome,
-        "stray": flow.stray,
-        "contact": flow.contact,
-        "phase": phase,
-        "known": flow.known,
-        "spare": 0,
-    }
-    return tuple(int(told.get(name, flow.opening.get(name, 0))) for name in FLOW_DTYPE.names or ())
