@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from reading import plugins, read_alerts, write_output
+from reading import plugins, read_alerts, read_one_side, write_output
 
 from iplog_core.errors import CaptureError
 
@@ -18,6 +18,8 @@ ATTACKERS = ("198.18.0.66", "2001:db8:1::66")
 
 # Whom to blame where it is not the attacker: nobody where the sources are many or forged, and then the target is named.
 BLAMED = {
+    "decoy_scan": (None, "198.18.1.1"),
+    "s_decoy": (None, "198.18.1.1"),
     "distributed_scan": (None, "198.18.1.1"),
     "s_distrib20": (None, "198.18.1.1"),
     "syn_flood_random": (None, "198.18.1.1"),
@@ -28,6 +30,18 @@ BLAMED = {
     "f_smurf": ("198.18.1.5", "198.18.0.255"),
     "land": ("198.18.1.1", "198.18.1.1"),
 }
+
+DECOYS = {"198.18.0.66", *(f"198.18.0.{host}" for host in range(70, 75))}
+SETS = [
+    (path, sources)
+    for path, sources in (
+        (CAPTURES / "decoy_scan.pcap", DECOYS),
+        (CAPTURES / "distributed_scan.pcap", {f"198.18.0.{host}" for host in range(101, 113)}),
+        (SHARED / "scans" / "s_decoy.pcap", DECOYS),
+        (SHARED / "scans" / "s_distrib20.pcap", {f"198.18.0.{host}" for host in range(100, 120)}),
+    )
+    if path.exists()
+]
 
 
 def verdicts(folder, suffix=""):
@@ -42,6 +56,7 @@ VERDICTS = [*verdicts(CAPTURES), *verdicts(SHARED / "scans", ".pcap")]
 KNOWN_KINDS = {kind for detector, _ in plugins().detectors for kind in detector.kinds}
 HOSTILE = [(path, kinds & KNOWN_KINDS) for path, kinds in VERDICTS if kinds & KNOWN_KINDS]
 HARMLESS = [path for path, kinds in VERDICTS if not kinds]
+OF_TCP = {"port_scan", "port_sweep", "distributed_scan", "fin_scan", "null_scan", "xmas_scan", "ack_scan", "maimon_scan", "flags_scan"}
 
 
 def name_of(value):
@@ -67,9 +82,26 @@ def test_the_right_one_is_blamed(capture, kinds):
         assert {source for source, _ in blamed} & set(ATTACKERS)
 
 
+@pytest.mark.parametrize(("capture", "sources"), SETS, ids=name_of)
+def test_a_set_of_sources_is_one_alert_that_names_them_all(capture, sources):
+    told = [alert for alert in read_alerts(capture).alerts if alert.state == "end" and alert.src_ip is None]
+    assert [set(alert.evidence.sources or ()) for alert in told] == [sources]
+
+
 @pytest.mark.parametrize("capture", HARMLESS, ids=name_of)
 def test_ordinary_traffic_raises_nothing_above_info(capture):
     assert [(alert.kind, alert.src_ip, alert.dest_ip) for alert in serious(capture)] == []
+
+
+@pytest.mark.parametrize("side", ["clients", "servers"])
+@pytest.mark.parametrize("capture", HARMLESS, ids=name_of)
+def test_ordinary_traffic_of_which_one_direction_was_captured_raises_nothing_either(capture, side):
+    assert [(alert.kind, alert.src_ip) for alert in read_one_side(capture, side).starts if alert.severity != "info"] == []
+
+
+@pytest.mark.parametrize(("capture", "kinds"), [(path, kinds) for path, kinds in HOSTILE if kinds & OF_TCP], ids=name_of)
+def test_a_tcp_scan_of_which_only_the_probes_were_captured_is_told(capture, kinds):
+    assert {alert.kind for alert in read_one_side(capture, "clients").starts} & kinds
 
 
 @pytest.mark.parametrize("capture", CUT, ids=name_of)

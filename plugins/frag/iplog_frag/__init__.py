@@ -1,4 +1,4 @@
-"""Fragment attacks: pieces that overlap, repeat, reach too far, hide the header, or come in floods."""
+"""Fragment attacks: pieces that do not fit, repeat, reach too far, hide the header, or come in floods and never make a whole."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ FAULTS = {
     "fragment_duplicate": int(Fragment.DUPLICATE),
     "fragment_tiny": int(Fragment.TINY),
 }
+DOUBTFUL, ARRIVED = int(Fragment.DOUBTFUL), int(Fragment.ARRIVED)
+
+CROWD = 5
+"""Sources of the same fault to one target that are told as one: they are forged, more likely than not."""
 
 
 class Settings(DetectorSettings):
     """The `[plugins.frag]` table."""
 
-    rate: float = Field(500.0, gt=0, description="Fragments a second to one host that are no flood.")
-    burst: float = Field(5000.0, ge=1, description="Fragments above that rate that make a flood.")
+    rate: float = Field(200.0, gt=0, description="Datagrams a second to one host that stay in pieces and are no flood.")
+    burst: float = Field(1000.0, ge=1, description="Datagrams above that rate that make a flood.")
     expiry: Duration = Field(MINUTE, description="How long an attack must be quiet to be over.")
 
 
@@ -42,13 +46,20 @@ class Frag(Detector[Settings]):
     def setup(self) -> None:
         expiry = self.settings.expiry
         self.faults = {kind: self.tracker(key="pair", threshold=1, memory=expiry, expiry=expiry) for kind in FAULTS}
+        self.crowds = {kind: self.tracker(key="target", distinct="source", threshold=CROWD, memory=expiry, expiry=expiry, hint=CROWD) for kind in FAULTS}
         self.flood = self.tracker(key="target", distinct="source", threshold=self.settings.burst, rate=self.settings.rate, memory=expiry, expiry=expiry)
 
     def on_batch(self, batch: PacketBatch) -> None:
+        if not batch.fragment.any() and not any(len(tracker) for tracker in [*self.faults.values(), *self.crowds.values(), self.flood]):
+            return
         for kind, fault in FAULTS.items():
-            for attack in self.faults[kind].update(batch, where=batch.fragment & fault != 0):
+            found = batch.fragment & fault != 0
+            for attack in self.crowds[kind].update(batch, where=found):
+                if attack.state != "suspect":
+                    self.alert(kind, attack, src_ports=None)
+            for attack in self.faults[kind].update(batch, where=found & ~self.crowds[kind].suspects):
                 self.alert(kind, attack)
-        for flood in self.flood.update(batch, where=batch.fragment != 0):
+        for flood in self.flood.update(batch, where=batch.fragment & DOUBTFUL != 0, against=batch.fragment & ARRIVED != 0):
             self.alert("fragment_flood", flood, src_ports=None)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from iplog_core import AlertKind, Cast, Detector, DetectorSettings, Duration, Mask, PacketBatch, hookimpl
+from iplog_core import AlertKind, Cast, Detector, DetectorSettings, Duration, FlowBit, Mask, PacketBatch, hookimpl
 
 iplog_api = 1
 
-BROADCAST = int(Cast.BROADCAST)
+BROADCAST, REPLY = int(Cast.BROADCAST), int(FlowBit.REPLY)
 ECHO, CHARGEN = 7, 19
 MAGIC_PACKETS = (102, 106, 108)
 
@@ -20,8 +22,8 @@ class Settings(DetectorSettings):
     """The `[plugins.smurf]` table."""
 
     requests: int = Field(10, ge=1, description="Requests to a broadcast address, in one victim's name, that make an attack.")
-    amplifiers: int = Field(5, ge=2, description="Hosts whose unasked answers reach one victim that make an attack.")
-    memory: Duration = Field(30.0, description="How long a packet counts.")
+    amplifiers: int = Field(3, ge=2, description="Hosts that answer the same request, unasked by the victim.")
+    memory: Duration = Field(5.0, description="How long a packet counts.")
     expiry: Duration = Field(30.0, description="How long an attack must be quiet to be over.")
 
 
@@ -35,42 +37,60 @@ class Smurf(Detector[Settings]):
     }
 
     def setup(self) -> None:
-        memory, expiry = self.settings.memory, self.settings.expiry
-        self.asked = {kind: self.tracker(key="pair", threshold=self.settings.requests, memory=memory, expiry=expiry) for kind in self.kinds}
-        self.hit = {
-            kind: self.tracker(key="target", distinct="source", threshold=self.settings.amplifiers, memory=memory, expiry=expiry) for kind in self.kinds
-        }
+        requests, amplifiers = self.settings.requests, self.settings.amplifiers
+        span: Any = {"memory": self.settings.memory, "expiry": self.settings.expiry}
+        marks: Any = {**span, "tells": False}
+        self.asked = {kind: self.tracker(key="pair", threshold=requests, **span) for kind in self.kinds}
+        self.shared = {kind: self.tracker(key="target_label", distinct="source", threshold=amplifiers, hint=amplifiers, **marks) for kind in self.kinds}
+        self.numbers = {kind: self.tracker(key="target", distinct="label", threshold=requests, hint=requests, **marks) for kind in self.kinds}
+        self.repeated = {kind: self.tracker(key="source_label", threshold=requests, hint=requests, **marks) for kind in self.kinds}
+        self.hit = {kind: self.tracker(key="target", distinct="source", threshold=amplifiers, **span) for kind in self.kinds}
 
     def on_batch(self, batch: PacketBatch) -> None:
-        broadcast = _to_broadcast(batch)
-        to_service = batch.is_udp & ((batch.dport == ECHO) | (batch.dport == CHARGEN)) & ~_wakes_up(batch)
-        self._report(self.asked, batch, smurf=batch.is_echo & broadcast, fraggle=to_service & broadcast)
-        unasked = batch.is_echo_reply & batch.strays & ~_between_neighbours(batch)
+        to_many = _to_many(batch)
         from_service = batch.is_udp & ((batch.sport == ECHO) | (batch.sport == CHARGEN))
-        self._report(self.hit, batch, smurf=unasked, fraggle=from_service & batch.opens)
+        to_service = batch.is_udp & ((batch.dport == ECHO) | (batch.dport == CHARGEN)) & ~_wakes_up(batch)
+        self._at_amplifier("smurf", batch, batch.is_echo & to_many)
+        self._at_amplifier("fraggle", batch, to_service & to_many)
+        self._at_victim("smurf", batch, batch.is_echo_reply & batch.strays, batch.icmp_id, batch.icmp_seq)
+        self._at_victim("fraggle", batch, from_service & batch.to_one_host & (batch.flow & REPLY == 0), batch.sport, batch.dport)
 
-    def _report(self, trackers: dict[str, Any], batch: PacketBatch, **masks: Mask) -> None:
-        for kind, where in masks.items():
-            for attack in trackers[kind].update(batch, where=where):
-                self.alert(kind, attack, victim=attack.src_ip if trackers is self.asked else attack.dest_ip)
+    def _at_amplifier(self, kind: str, batch: PacketBatch, requests: Mask) -> None:
+        for attack in self.asked[kind].update(batch, where=requests):
+            self.alert(kind, attack, victim=attack.src_ip)
+
+    def _at_victim(self, kind: str, batch: PacketBatch, unasked: Mask, *numbers: NDArray[np.uint16]) -> None:
+        sure = self._answers_of_many(kind, batch, unasked, *numbers) if unasked.any() else unasked
+        for attack in self.hit[kind].update(batch, where=unasked, sure=sure):
+            self.alert(kind, attack, victim=attack.dest_ip)
+
+    def _answers_of_many(self, kind: str, batch: PacketBatch, unasked: Mask, high: NDArray[np.uint16], low: NDArray[np.uint16]) -> Mask:
+        """Answers that tell of many requests, each answered by several hosts.
+
+        The answers to a request carry its numbers (RFC 792), or its ports. Requests have numbers of their own, or all the same: then each host answers
+        with them again and again. Who asks hosts one by one uses new numbers for each, or asks each once in a while.
+        """
+        label = high.astype(np.uint64) << np.uint64(16) | low
+        self.shared[kind].update(batch, where=unasked, labels=label)
+        shared = self.shared[kind].suspects
+        self.numbers[kind].update(batch, where=shared, labels=label)
+        self.repeated[kind].update(batch, where=shared, labels=label | batch.dst_lo << np.uint64(32))
+        return self.numbers[kind].suspects | self.repeated[kind].suspects
 
 
-def _to_broadcast(batch: PacketBatch) -> Mask:
-    """Packets to a broadcast address: by the link layer, or a directed broadcast that is still on its way (x.x.x.255 that never answered)."""
+def _to_many(batch: PacketBatch) -> Mask:
+    """Packets to all hosts of a network: by the link layer, to a group, or a directed broadcast that is still on its way (x.x.x.255 that never answered)."""
     answers = batch.opens & ~batch.probes
-    directed = (batch.version == 4) & (batch.dst_lo & 0xFF == 0xFF) & ~answers
-    return (batch.cast == BROADCAST) | directed
+    last, group = batch.dst_lo & 0xFF == 0xFF, batch.dst_lo >> 28 & 0xF == 0xE
+    four = (batch.version == 4) & ((last & ~answers) | group)
+    six = (batch.version == 6) & (batch.dst_hi >> 56 == 0xFF)
+    return (batch.cast == BROADCAST) | four | six
 
 
 def _wakes_up(batch: PacketBatch) -> Mask:
     """Magic packets, which wake a machine up: they go to everybody's port 7, too."""
     plain, with_short_password, with_password = (batch.payload_length == length for length in MAGIC_PACKETS)
     return plain | with_short_password | with_password
-
-
-def _between_neighbours(batch: PacketBatch) -> Mask:
-    """Packets between link-local addresses: what comes back to one who pings all nodes of the link (ff02::1)."""
-    return (batch.version == 6) & (batch.dst_hi >> 54 == 0xFE80 >> 6)
 
 
 @hookimpl

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from iplog_core import HOUR, MINUTE, AlertKind, Detector, DetectorSettings, Duration, Episode, Mask, PacketBatch, TcpFlag, Tracker, hookimpl
+from iplog_core import HOUR, MINUTE, AlertKind, Detector, DetectorSettings, Doubts, Duration, FlowBit, Mask, PacketBatch, TcpFlag, Tracker, hookimpl
+from iplog_tcp_scan.shared import SharedScans
 
 iplog_api = 1
 
@@ -22,7 +23,10 @@ ODD_FLAGS = {
         flags for flags in range(64) if (flags & ACK or flags & RST) and flags != SYN | ACK and flags & ~(PSH | URG) not in (ACK, FIN | ACK, RST, RST | ACK)
     ),
 }
-FEW_PORTS = 3
+UNASKED_FLAGS = {"ack_scan": ACK, "maimon_scan": FIN | ACK}
+MEMBER = int(FlowBit.MEMBER)
+FEW_PORTS = 2
+DISCOVERY_PORTS = (80, 443)
 
 
 class Settings(DetectorSettings):
@@ -52,45 +56,56 @@ class TcpScan(Detector[Settings]):
     }
 
     def setup(self) -> None:
-        self.vertical = self._pairs()
-        self.walk = self.random_walk()
+        self.vertical = self._pairs(doubts="pending", hint=FEW_PORTS)
+        self.shared = SharedScans(self.tracker, self.settings.sources, self.settings.memory, self.settings.expiry)
+        self.walk = self.random_walk(narrow=True)
         self.horizontal = self.tracker(
             key="source_port",
             distinct="dest",
             threshold=self.settings.hosts,
             memory=self.settings.memory,
             expiry=self.settings.expiry,
-        )
-        self.suspects = self._pairs(ports=FEW_PORTS)
-        self.parts = self.tracker(key="target_port", threshold=1, memory=self.settings.memory, expiry=self.settings.memory)
-        self.many_sided = self.tracker(
-            key="target",
-            distinct="source",
-            threshold=self.settings.sources,
-            memory=self.settings.memory,
-            expiry=self.settings.expiry,
+            doubts="pending",
         )
         self.by_flags = {kind: self._pairs() for kind in ODD_FLAGS}
-        self.by_silence = {kind: self._pairs() for kind in ("ack_scan", "maimon_scan")}
+        self.by_silence = {kind: self._pairs(doubts="pending") for kind in UNASKED_FLAGS}
 
     def on_batch(self, batch: PacketBatch) -> None:
         asked = batch.decided.is_tcp & batch.decided.probes
-        attempts = batch.is_tcp & batch.probes
-        for scan in self.vertical.update(batch, where=attempts, decided=asked):
-            self.alert("port_scan", scan)
-        guilty = self.walk.update(batch.decided, asked)
-        for sweep in self.horizontal.update(batch, decided=guilty):
-            self.alert("port_sweep", sweep)
-        self._share_out(batch, attempts, asked)
+        self._ports(batch, asked)
+        self._hosts(batch, asked)
         self._odd_flags(batch)
         self._unasked(batch)
 
-    def _share_out(self, batch: PacketBatch, attempts: Mask, asked: Mask) -> None:
-        """Sources that try a few ports of one host each. Decoys, which try the same ones, are not counted twice."""
-        suspects = _started(batch, self.suspects.update(batch, where=attempts, decided=asked))
-        parts = _started(batch, self.parts.update(batch, where=suspects))
-        for scan in self.many_sided.update(batch, where=parts):
-            self.alert("distributed_scan", scan)
+    def save(self) -> dict[str, Any]:
+        return {**super().save(), "shared": self.shared.save()}
+
+    def restore(self, saved: dict[str, Any], now: int) -> bool:
+        self.shared.restore(saved["shared"])
+        return super().restore(saved, now)
+
+    def _ports(self, batch: PacketBatch, asked: Mask) -> None:
+        """Many ports of one host: by one source, by a set of decoys, or shared out among many."""
+        scans = self.vertical.update(batch, where=batch.is_tcp & batch.probes, decided=asked)
+        shared = self.shared.update(batch, self.vertical)
+        for scan, alone in self.shared.tell_apart(scans, shared):
+            if alone:
+                self.alert("port_scan", scan)
+            else:
+                # What came back is told of ports, and here sources count.
+                self.alert("distributed_scan", scan, refused=None, silent=None, half_open=None, answered=None, pending=None)
+
+    def _hosts(self, batch: PacketBatch, asked: Mask) -> None:
+        """One port of many hosts. What goes along with pings looks for hosts, not for a service."""
+        flows = batch.decided
+        discovery = flows.pinged == 1
+        if discovery.any():
+            discovery &= np.isin(flows.dport, DISCOVERY_PORTS)
+        # Hosts that answer the source otherwise are its partners, not its targets.
+        first = asked & (flows.host_known == 0) & ~discovery
+        guilty = self.walk.update(flows, first)
+        for sweep in self.horizontal.update(batch, decided=first & (flows.contact == 1), sure_flows=guilty):
+            self.alert("port_sweep", sweep)
 
     def _odd_flags(self, batch: PacketBatch) -> None:
         """Probes that no TCP would send: each counts as it comes."""
@@ -102,33 +117,35 @@ class TcpScan(Detector[Settings]):
                 self.alert(kind, scan)
 
     def _unasked(self, batch: PacketBatch) -> None:
-        """Probes that look like the middle of a connection: each counts when nothing but a RST came back, and nothing more was sent.
+        """Probes that look like the middle of a connection: one packet, to which nothing but a RST came back, and after which nothing more was sent.
 
         A server that ends connections which its client has forgotten looks the same, but for its ports.
         """
         flows = batch.decided
-        alone = flows.is_tcp & (flows.stray == 1) & (flows.packets == 1) & (flows.payload_length == 0) & ~flows.like_answers
-        flags = flows.tcp_flags & NO_ECN
-        self._by_outcome("ack_scan", batch, alone & (flags == ACK))
-        self._by_outcome("maimon_scan", batch, alone & (flags == (FIN | ACK)))
+        probes = batch.strays & batch.is_tcp & ~batch.like_answers
+        goes_on = batch.is_tcp & batch.unanswered & (batch.flow & MEMBER != 0)
+        stray = flows.is_tcp & (flows.stray == 1)
+        for kind, flags in UNASKED_FLAGS.items():
+            scans = self.by_silence[kind].update(
+                batch,
+                where=probes & (batch.tcp_flags & NO_ECN == flags),
+                against=goes_on,
+                decided=stray & (flows.tcp_flags & NO_ECN == flags),
+            )
+            for scan in scans:
+                self.alert(kind, scan)
 
-    def _by_outcome(self, kind: str, batch: PacketBatch, decided: Mask) -> None:
-        for scan in self.by_silence[kind].update(batch, decided=decided):
-            self.alert(kind, scan)
-
-    def _pairs(self, ports: int | None = None) -> Tracker:
+    def _pairs(self, doubts: Doubts | None = None, hint: int = 0) -> Tracker:
         return self.tracker(
             key="pair",
             distinct="dest_port",
-            threshold=ports or self.settings.ports,
+            threshold=self.settings.ports,
             memory=self.settings.memory,
             expiry=self.settings.expiry,
+            doubts=doubts,
+            joins=True,
+            hint=hint,
         )
-
-
-def _started(batch: PacketBatch, episodes: list[Episode]) -> Mask:
-    """The packets of a batch by which episodes started."""
-    return np.isin(batch.index, [episode.index for episode in episodes if episode.state == "start"])
 
 
 _KIND_OF_FLAGS = np.zeros(64, np.uint8)

@@ -48,7 +48,11 @@ def test_ipv6_probes_count_alike(run_detector, flags, kind):
 
 def test_the_scan_that_a_reset_answers_has_refused_ports_as_evidence(run_detector):
     (start, *_) = run_detector(TcpScan).feed(probes("A", answer="R"))
-    assert (start.evidence.dest_ports, start.evidence.refused, start.severity) == ([1, 2, 3, 4, 5], 5, "high")
+    assert (start.evidence.dest_ports, start.evidence.refused, start.severity) == ([1, 2, 3, 4, 5], 4, "high")
+
+
+def test_a_scan_of_which_only_the_probes_were_captured_is_told(run_detector):
+    assert kinds(run_detector(TcpScan).feed(probes("A", range(1, 50)))) == ["ack_scan"]
 
 
 def test_the_same_port_again_and_again_is_no_scan(run_detector):

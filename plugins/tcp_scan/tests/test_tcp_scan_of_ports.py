@@ -22,6 +22,11 @@ def kinds(alerts):
     return [alert.kind for alert in starts(alerts)]
 
 
+def unanswered_for_a_second(*, sport, dport, at):
+    """The third and later probes follow when the first has waited for a second."""
+    return tcp(sport=sport, dport=dport, at=at if dport < 3 else at + 1)
+
+
 def probe_of_filtered_port(*, dport, at):
     probe = tcp(dport=dport, at=at)
     return [probe, unreachable(probe, at=at + 0.01)]
@@ -49,9 +54,28 @@ def test_a_port_counts_whatever_came_back_short_of_a_connection(run_detector, pr
     assert kinds(run_detector(TcpScan).feed(probe(dport=port, at=port * 10) for port in range(1, 6))) == ["port_scan"]
 
 
-def test_five_attempts_at_once_are_told_at_the_fifth_without_waiting_for_answers(run_detector):
+def test_attempts_at_once_from_one_port_are_told_at_the_fifth_without_waiting_for_answers(run_detector):
     (scan,) = starts(run_detector(TcpScan).feed(tcp(dport=port, at=port / 100) for port in range(1, 7)))
     assert (scan.time, scan.evidence.pending) == (nanoseconds(0.05), 5)
+
+
+@pytest.mark.parametrize("answered", [tcp, refused, unanswered_for_a_second], ids=["nothing till the end", "a reset", "nothing for a second"])
+def test_attempts_at_once_from_ports_of_their_own_are_told_when_one_has_failed(run_detector, answered):
+    probes = [answered(sport=40000 + port, dport=port, at=port / 100) for port in range(1, 7)]
+    found = [alert.time for alert in starts(run_detector(TcpScan).feed(probes))]
+    assert found == {tcp: [nanoseconds(0.06)], refused: [nanoseconds(0.05)], unanswered_for_a_second: [nanoseconds(1.05)]}[answered]
+
+
+def test_a_client_that_opens_many_connections_at_once_over_a_long_way_is_no_scanner(run_detector):
+    opened = [tcp(sport=40000 + port, dport=port, seq=1000, at=port / 1000) for port in range(1, 13)]
+    answers = [tcp(SERVER, CLIENT, sport=port, dport=40000 + port, flags="SA", at=port / 1000 + 0.3) for port in range(1, 13)]
+    taken = [tcp(sport=40000 + port, dport=port, flags="A", seq=1001, ack=1, at=port / 1000 + 0.31) for port in range(1, 13)]
+    assert run_detector(TcpScan).feed([opened, answers, taken]) == []
+
+
+def test_so_many_at_once_that_no_client_would_are_a_scan_whatever_comes_back(run_detector):
+    (scan,) = starts(run_detector(TcpScan).feed(tcp(sport=40000 + port, dport=port, at=port / 10000) for port in range(1, 40)))
+    assert scan.evidence.dest_port_count == 20
 
 
 def test_the_end_tells_what_came_back(run_detector):
@@ -151,3 +175,34 @@ def test_a_scan_says_who_from_which_ports_and_how_bad(run_detector):
     (scan,) = starts(run_detector(TcpScan).feed(refused(sport=40000 + port % 2, dport=port, at=port) for port in range(1, 6)))
     assert (scan.plugin, scan.severity, scan.signature, scan.proto) == ("tcp_scan", "high", "TCP: port scan", "TCP")
     assert (scan.evidence.src_ports, scan.packets, scan.bytes) == ([40001, 40000], 5, 200)
+
+
+DECOYS = [f"198.51.100.{host}" for host in (70, 71, 7, 72)]
+
+
+def with_decoys(ports, sources=DECOYS, probe=refused):
+    """Every port is tried in the name of each source, a few microseconds apart."""
+    return [probe(source, dport=port, at=port / 10 + n / 100000) for port in ports for n, source in enumerate(sources)]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 256])
+@pytest.mark.parametrize("probe", [refused, silent, half_open])
+def test_a_scan_with_decoys_is_one_that_names_them_all(run_detector, probe, batch_size):
+    alerts = run_detector(TcpScan).feed(with_decoys(range(1, 41), probe=probe), batch_size)
+    assert kinds(alerts) == ["port_scan"]
+    assert [(alert.src_ip, alert.dest_ip, alert.evidence.sources) for alert in starts(alerts)] == [(None, SERVER, DECOYS)]
+
+
+def test_the_end_of_a_scan_with_decoys_adds_up_what_all_of_them_sent(run_detector):
+    start, *_, end = run_detector(TcpScan).feed(with_decoys(range(1, 41)))
+    assert (end.state, end.id, end.packets, end.bytes) == ("end", start.id, 160, 160 * 40)
+
+
+def test_two_who_scan_the_same_ports_one_after_the_other_are_two_scans(run_detector):
+    scans = [refused(source, dport=port, at=start + port / 10) for source, start in ((DECOYS[0], 0), (DECOYS[1], 60)) for port in range(1, 20)]
+    assert [alert.src_ip for alert in starts(run_detector(TcpScan).feed(scans))] == DECOYS[:2]
+
+
+def test_two_who_scan_other_ports_at_the_same_time_are_two_scans(run_detector):
+    scans = [refused(source, dport=first + port, at=port / 10) for source, first in ((DECOYS[0], 0), (DECOYS[1], 100)) for port in range(1, 20)]
+    assert [alert.src_ip for alert in starts(run_detector(TcpScan).feed(scans))] == DECOYS[:2]

@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
-from iplog_core import AlertKind, Detector, DetectorSettings, Duration, PacketBatch, hookimpl
+from iplog_core import AlertKind, Detector, DetectorSettings, Duration, Mask, PacketBatch, TcpFlag, hookimpl
 
 iplog_api = 1
+
+SYN, ACK = int(TcpFlag.SYN), int(TcpFlag.ACK)
+
+HOPS = 8
+"""So many hops are few: no host that begins with 30 or more is seen with less."""
+
+# Those who speak to neighbours only do so with a time to live of 1: BGP, RIP, RIPng, MSDP, LDP, HSRP, BFD and what looks for names and devices on the link.
+NEIGHBOURS = [137, 138, 179, 520, 521, 639, 646, 1900, 1985, 2029, 3702, 3784, 3785, 4784, 5353, 5355]
 
 
 class Settings(DetectorSettings):
     """The `[plugins.traceroute]` table."""
 
     probes: int = Field(2, ge=1, description="Packets on their last hop, from one host to another, that make a traceroute.")
+    hops: int = Field(3, ge=2, le=HOPS, description="Different times to live, of eight and less, from one host to another, that make one.")
     expiry: Duration = Field(15.0, description="How long a source must be quiet to be over.")
 
 
@@ -26,12 +36,35 @@ class Traceroute(Detector[Settings]):
     kinds = {"traceroute": AlertKind("IP: traceroute", "low", line="{proto}: traceroute from {src}{to}")}
 
     def setup(self) -> None:
-        self.routes = self.tracker(key="pair", threshold=self.settings.probes, memory=self.settings.expiry, expiry=self.settings.expiry)
+        expiry, given = self.settings.expiry, self.settings
+        self.dying = self.tracker(key="pair", threshold=given.probes, memory=expiry, expiry=expiry, tells=False)
+        self.hops = self.tracker(key="pair", distinct="label", threshold=given.hops, memory=expiry, expiry=expiry, tells=False)
+        self.routes = self.tracker(key="pair", threshold=1, memory=expiry, expiry=expiry)
 
     def on_batch(self, batch: PacketBatch) -> None:
-        last_hop = (batch.ttl == 1) & batch.to_one_host & batch.unanswered
-        for route in self.routes.update(batch, where=last_hop & (batch.is_udp | batch.is_echo)):
+        probes = _probes(batch)
+        self.dying.update(batch, where=probes & (batch.ttl == 1))
+        self.hops.update(batch, where=probes, labels=batch.ttl.astype(np.uint64))
+        for route in self.routes.update(batch, where=probes, sure=self.dying.suspects | self.hops.suspects):
             self.alert("traceroute", route)
+
+
+def _probes(batch: PacketBatch) -> Mask:
+    """Packets with few hops left that ask a host something it has not answered: datagrams, echo requests, attempts to connect and ACKs without a connection."""
+    few = (batch.ttl <= HOPS) & (batch.ttl > 0) & batch.to_one_host & batch.unanswered
+    if not few.any():
+        return few
+    attempts = batch.is_tcp & (batch.payload_length == 0) & ((batch.tcp_flags & (SYN | ACK) == SYN) | (batch.strays & (batch.tcp_flags == ACK)))
+    neighbours = np.isin(batch.sport, NEIGHBOURS) | np.isin(batch.dport, NEIGHBOURS)
+    found: Mask = few & (attempts | batch.is_udp | batch.is_echo) & ~neighbours & ~_on_the_link(batch)
+    return found
+
+
+def _on_the_link(batch: PacketBatch) -> Mask:
+    """From an address that no router forwards: fe80::/10, 169.254/16."""
+    four = (batch.version == 4) & (batch.src_lo >> np.uint64(16) & np.uint64(0xFFFF) == 0xA9FE)
+    found: Mask = four | ((batch.version == 6) & (batch.src_hi >> np.uint64(54) == 0x3FA))
+    return found
 
 
 @hookimpl

@@ -7,12 +7,14 @@ from typing import Any
 
 from pydantic import Field
 
-from iplog_core import HOUR, MINUTE, AlertKind, Detector, DetectorSettings, Duration, FlowRows, Mask, PacketBatch, hookimpl
+from iplog_core import HOUR, MINUTE, AlertKind, Detector, DetectorSettings, Duration, FlowRows, Mask, Outcome, PacketBatch, hookimpl
 
 iplog_api = 1
 
 TRACEROUTE_PORTS = (33434, 33690)
 TRACEROUTE_HOPS = 30
+FEW_DATAGRAMS = 4
+REFUSED, SILENT = int(Outcome.REFUSED), int(Outcome.SILENT)
 
 
 class Settings(DetectorSettings):
@@ -40,23 +42,31 @@ class UdpScan(Detector[Settings]):
             threshold=self.settings.ports,
             memory=self.settings.memory,
             expiry=self.settings.expiry,
+            doubts="silence",
+            joins=True,
         )
-        self.walk = self.random_walk()
+        self.walk = self.random_walk(narrow=True)
         self.horizontal = self.tracker(
             key="source_port",
             distinct="dest",
             threshold=self.settings.hosts,
             memory=self.settings.memory,
             expiry=self.settings.expiry,
+            doubts="silence",
         )
 
     def on_batch(self, batch: PacketBatch) -> None:
-        asked = batch.decided.is_udp & batch.decided.probes
+        flows = batch.decided
+        asked = flows.is_udp & flows.probes & _asks(flows)
+        talk = flows.packets > FEW_DATAGRAMS
         probes = batch.is_udp & batch.probes & _asks(batch)
-        for scan in self.vertical.update(batch, where=probes, decided=asked):
+        for scan in self.vertical.update(batch, where=probes, decided=asked, excused=asked & talk & (flows.outcome == SILENT)):
             self.alert("udp_scan", scan)
-        guilty = self.walk.update(batch.decided, asked & _asks(batch.decided))
-        for sweep in self.horizontal.update(batch, decided=guilty):
+        # Hosts that answer the source otherwise are its partners, not its targets.
+        first = asked & ~talk & (flows.host_known == 0)
+        # Servers ask each other from their own port, and what they hear is not always captured.
+        sure = self.walk.update(flows, first) & ((flows.sport != flows.dport) | (flows.outcome == REFUSED))
+        for sweep in self.horizontal.update(batch, decided=first & (flows.contact == 1), sure_flows=sure):
             self.alert("udp_sweep", sweep)
 
 
