@@ -2,6 +2,7 @@
 # make test          set up, and pass the tests
 # make check         the tests, ruff, mypy --strict and import-linter
 # make check-kernel  the tests of the kernel, in a build with bounds checks and sanitisers
+# make matrix        every scan, flood and kind of ordinary traffic, and what iplog says of each, as root
 # make wheels        wheels and sdists of the core and every plugin, in dist/
 # make clean         remove all that the others made
 #
@@ -36,6 +37,10 @@ check-kernel: $(SANITIZED)/.core
 	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	$(SANITIZED)/bin/pytest -m kernel tests
+
+matrix: $(VENV)/.plugins
+	@tools/system-packages matrix $(PYTHON)
+	$(VENV)/bin/python -m bench.matrix
 
 wheels: $(VENV)/.tools
 	rm -rf dist $(foreach folder,. $(PLUGINS),$(folder)/build/lib* $(folder)/build/bdist* $(folder)/*.egg-info)
@@ -76,4 +81,4 @@ $(SANITIZED)/.core: pyproject.toml setup.py $(KERNEL) $(CORE) $(wildcard plugins
 	@IPLOG_SANITIZE=1 $(SANITIZED)/bin/python $(PIP) '.[dev]' $(PLUGINS:%=./%)
 	@touch $@
 
-.PHONY: demo test check check-kernel wheels clean
+.PHONY: demo test check check-kernel matrix wheels clean

@@ -166,7 +166,7 @@ def test_the_schema_has_the_settings_of_iplog(schema):
 
 def test_the_schema_has_the_settings_of_plugins(schema):
     reference = schema["properties"]["plugins"]["properties"]["ash"]["$ref"].rpartition("/")[2]
-    assert list(schema["$defs"][reference]["properties"]) == ["password", "account", "wait", "ports"]
+    assert list(schema["$defs"][reference]["properties"]) == ["allow", "password", "account", "wait", "ports"]
 
 
 def test_the_schema_lets_a_secret_be_a_table(schema):

@@ -6,6 +6,8 @@ import json
 
 from sites import DETECTOR
 
+ALLOW = "What it does not look at, as in a rule: 'from 192.0.2.10', 'tcp dport 8080 to 10.1.2.3'."
+
 
 def test_exactly_what_is_installed_is_listed(site, bare_iplog):
     site.install("ash")
@@ -60,6 +62,8 @@ def test_a_plugin_is_shown_with_its_alerts_and_settings(site, bare_iplog):
         "",
         "Settings, in [plugins.ash]",
         "  ports: a whole number; default 5",
+        "  allow: an array, each text; default []",
+        f"      {ALLOW}",
     ]
 
 
@@ -86,7 +90,10 @@ def test_the_list_comes_as_json_too(site, bare_iplog):
         "summary": "Finds nothing.",
         "alerts": [{"kind": "nothing", "severity": "low", "signature": "TCP: nothing"}],
         "format": None,
-        "settings": [{"name": "ports", "type": "a whole number", "default": "5", "required": False, "meaning": ""}],
+        "settings": [
+            {"name": "ports", "type": "a whole number", "default": "5", "required": False, "meaning": ""},
+            {"name": "allow", "type": "an array, each text", "default": "[]", "required": False, "meaning": ALLOW},
+        ],
     }
 
 
@@ -107,4 +114,4 @@ def test_wrong_settings_are_told_beside_the_list(site, bare_iplog):
     site.install("ash", DETECTOR)
     answer = bare_iplog("plugins", "--set", "plugins.ash.prts=1")
     assert (answer.status, answer.output.splitlines()[1].split()[:2]) == (1, ["ash", "enabled"])
-    assert answer.faults == ["--set plugins.ash.prts: no such setting. Did you mean ports? There are: ports. (iplog-plugin-ash 1.0)"]
+    assert answer.faults == ["--set plugins.ash.prts: no such setting. Did you mean ports? There are: allow, ports. (iplog-plugin-ash 1.0)"]

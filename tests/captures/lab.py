@@ -4,7 +4,7 @@
     attacker br0 198.18.4.254/24 --- amplifiers 198.18.4.1-8, which answer to the broadcast address
 
 The target routes; what it has no address for in 198.18.0.0/16 it drops in silence. IPv6 is the same within 2001:db8::/32. Nothing leads
-out of the namespaces.
+out of the namespaces, which bear the number of this process in their names.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-ATTACKER, TARGET, FAR = "iplog-attacker", "iplog-target", "iplog-far"
-AMPLIFIERS = [f"iplog-amplifier{n}" for n in range(1, 9)]
+_NAME = f"iplog-{os.getpid()}"
+ATTACKER, TARGET, FAR = f"{_NAME}-attacker", f"{_NAME}-target", f"{_NAME}-far"
+AMPLIFIERS = [f"{_NAME}-amplifier{n}" for n in range(1, 9)]
 CLONE_NEWNET = 0x40000000
+GET = b"GET / HTTP/1.0\r\n\r\n"
 
 
 def run(command: str, *, check: bool = True, timeout: float = 60) -> str:
@@ -70,7 +72,16 @@ def network() -> Iterator[None]:
         yield
     finally:
         for namespace in namespaces:
+            kill_all(namespace)
             run(f"ip netns del {namespace}", check=False)
+
+
+def kill_all(namespace: str) -> None:
+    """Kill what still runs in a namespace; this process is there with a thread of its own."""
+    for pid in run(f"ip netns pids {namespace}", check=False).split():
+        if int(pid) != os.getpid():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def join(left: str, left_name: str, right: str, right_name: str) -> None:

@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import dpkt
-from lab import ATTACKER, TARGET, ask, connect, datagram, each, inside, network, record, run
+from lab import ATTACKER, GET, TARGET, ask, connect, datagram, each, inside, network, record, run
 
 FOLDER = Path(__file__).parent
-GET = b"GET / HTTP/1.0\r\n\r\n"
 SENT = 0.2  # seconds after which a single packet of hping3 has gone out: it would wait for an answer much longer
 NMAP = "nmap -n -Pn -T4 --max-retries 1 -e eth0"
 

@@ -1,0 +1,1 @@
+"""What measures iplog: how fast it is, and what it finds."""
