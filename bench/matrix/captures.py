@@ -12,7 +12,6 @@ from bench.matrix.network import TARGET_MAC
 from bench.matrix.scenario import Packet
 
 _TARGET = bytes.fromhex(TARGET_MAC.replace(":", ""))
-_ETH = dpkt.ethernet
 
 
 def read(path: Path) -> list[Packet]:

@@ -23,7 +23,6 @@ from bench.matrix import CHECKOUT
 from bench.matrix.captures import probes_until, read, side, write
 from bench.matrix.network import dressed, stage
 from bench.matrix.scenario import Packet, Scenario
-from iplog_core.testing import EPOCH as EPOCH
 from iplog_core.testing import in_order
 
 Alerts = list[dict[str, Any]]
@@ -209,7 +208,7 @@ def _timeless(alerts: Alerts) -> list[str]:
 
 def _without_times(record: dict[str, Any]) -> dict[str, Any]:
     """A record without its times; a file ends with its last packet, so that what has become silent live is pending there."""
-    kept = {key: _without_times(value) if isinstance(value, dict) else value for key, value in record.items() if key not in TIMES}
+    kept: dict[str, Any] = {key: _without_times(value) if isinstance(value, dict) else value for key, value in record.items() if key not in TIMES}
     if "pending" in kept:
         kept["silent"] = kept.get("silent", 0) + kept.pop("pending")
     return kept

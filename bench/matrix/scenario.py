@@ -37,7 +37,6 @@ class Scenario:
     blamed: tuple[str, ...] = ()
     sources: int = 0
     least: int = 5
-    interface: str = "eth0"
 
     @property
     def live(self) -> bool:
