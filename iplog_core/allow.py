@@ -58,9 +58,6 @@ class AllowLists:
         entries = (*(self._trusted if raises_alerts else ()), *self._lists.get(detector.name, ()))
         return self._known.setdefault(entries, entries)
 
-    def seen(self, batch: PacketBatch) -> Seen:
-        return Seen(batch)
-
 
 def compile_allow_lists(trusted: Sequence[str], lists: Mapping[str, Sequence[str]], subject: Callable[[Key], str] = dotted) -> AllowLists:
     """Compile `trusted_scanners`, and the `allow` of each detector by its name; host names are looked up now, once.
@@ -98,9 +95,12 @@ def compile_allow_lists(trusted: Sequence[str], lists: Mapping[str, Sequence[str
 
 
 def _parse_trusted(text: str) -> Allowed:
-    source: Addresses = parse_addresses(text.strip())
+    word = text.strip()
+    if word.lower().startswith("not "):
+        word = f"!{word[4:].strip()}"
+    source: Addresses = parse_addresses("*" if word.lower() == "any" else word)
     if source.negated:
-        raise ValueError("who is trusted cannot be negated; expected an address, a network or a host name.")
+        raise ValueError(f"who is trusted cannot be negated; expected an address, a network or a host name. A detector's allow takes 'from {source}'.")
     if source.host is None and source.network is None:
         raise ValueError("this is everybody; --disable turns a detector off.")
     return Allowed(None, source=source)

@@ -253,7 +253,7 @@ class FlowRows(_Rows):
     packet clock, all in ns. `length`, `payload_length`, `tcp_flags`, `ttl`, `icmp_*`, `sctp_chunk` and `cast` are those of the first packet.
 
     `again`, of contacts by ICMP: how many more flows their source has opened to that host since, those that ask for the same (an echo, a timestamp);
-    254 stands for more, and for a host that was asked again after a pause of `udp_idle`, 255 for what is not known any more. `pinged`, of TCP contacts
+    254 stands for more, and for a host that was asked again after a pause of `closed_idle`, 255 for what is not known any more. `pinged`, of TCP contacts
     and strays that failed: whether their source has sent that host an ICMP request.
     """
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from iplog_core.events import State
+
 if TYPE_CHECKING:
     from iplog_core.tracker import Episode
 
@@ -20,41 +22,71 @@ TOGETHER = 2_000_000_000
 _MOST_TRIED = 4096
 
 
+_MOST_MEMBERS = 256
+"""Sources of a set that are named; those beyond only count."""
+
+
 @dataclass
 class Total:
-    """What is known of a source's part in a set."""
+    """A source's part in a set: what it sent in its last episode, when that last was, and what it sent in those before."""
 
     packets: int
     bytes: int
     last: int
+    over_packets: int = 0
+    over_bytes: int = 0
 
 
 @dataclass
 class Set:
-    """Sources whose episodes are told as one: that of the first of them to start, `lead`. `open` are those whose own has not ended."""
+    """Sources whose episodes are told as one: that of the first of them to start, `lead`.
+
+    `open` are those whose own has not ended, `others` how many more there are than are named.
+    """
 
     lead: Address
     first: int
     totals: dict[Address, Total]
     open: set[Address] = field(default_factory=set)
+    others: int = 0
+    next_update: int = 0
 
-    def told(self, episode: Episode) -> Episode:
+    def told(self, episode: Episode, state: State) -> Episode:
         parts = self.totals.values()
         return replace(
             episode,
+            state=state,
             src=self.lead,
             first=self.first,
             last=max(part.last for part in parts),
-            packets=sum(part.packets for part in parts),
-            bytes=sum(part.bytes for part in parts),
+            packets=self.packets,
+            bytes=sum(part.bytes + part.over_bytes for part in parts),
             members=list(self.totals),
+            member_count=len(self.totals) + self.others,
         )
+
+    @property
+    def packets(self) -> int:
+        return sum(part.packets + part.over_packets for part in self.totals.values())
+
+    def note(self, episode: Episode) -> None:
+        """Take what is known of a source now."""
+        part = self.totals.get(episode.src)
+        if part is None:
+            if len(self.totals) >= _MOST_MEMBERS:
+                return
+            part = self.totals[episode.src] = Total(0, 0, episode.last)
+        elif episode.state == "suspect":
+            part.over_packets += part.packets
+            part.over_bytes += part.bytes
+        part.packets, part.bytes, part.last = episode.packets, episode.bytes, episode.last
 
 
 class Sets:
-    """Join the episodes of pairs whose suspects tried the same first values of one target within TOGETHER of each other."""
+    """Join the episodes of pairs whose suspects tried the same first `hint` values of one target within TOGETHER of each other."""
 
-    def __init__(self) -> None:
+    def __init__(self, hint: int) -> None:
+        self._hint = hint
         self._suspects: OrderedDict[Tried, dict[Address, tuple[int, Total]]] = OrderedDict()
         self._sets: dict[Tried, Set] = {}
         self._tried: dict[tuple[Address, Address, int], Tried] = {}
@@ -76,56 +108,58 @@ class Sets:
 
     def _suspect(self, episode: Episode) -> None:
         tried: Tried = (episode.dst, episode.version, tuple(episode.samples))
-        others = {src: known for src, known in self._suspects.pop(tried, {}).items() if episode.time - known[0] <= TOGETHER}
-        total = Total(episode.packets, episode.bytes, episode.last)
-        self._suspects[tried] = {**others, episode.src: (episode.time, total)}
+        known = self._suspects.setdefault(tried, {})
+        self._suspects.move_to_end(tried)
+        # In the order of their times, so that those that are too old come first.
+        while known and episode.time - known[next(iter(known))][0] > TOGETHER:
+            del known[next(iter(known))]
+        if tried in self._sets and (known or episode.src in self._sets[tried].totals):
+            self._sets[tried].note(episode)
+        known.pop(episode.src, None)
+        if len(known) < _MOST_MEMBERS:
+            known[episode.src] = (episode.time, Total(episode.packets, episode.bytes, episode.last))
         if len(self._suspects) > _MOST_TRIED:
             self._suspects.popitem(last=False)
-        if tried in self._sets and others:
-            self._sets[tried].totals[episode.src] = total
 
     def _start(self, episode: Episode) -> Iterator[Episode]:
-        tried, members = self._companions(episode)
-        if members is None:
+        tried: Tried = (episode.dst, episode.version, tuple(episode.samples[: self._hint]))
+        known = self._suspects.get(tried, {})
+        found = self._sets.get(tried)
+        # Of a crowd not everybody is remembered.
+        alike = len(known) > 1 and (episode.src in known or (found is not None and len(known) == _MOST_MEMBERS))
+        if not alike:
             yield episode
             return
-        found = self._sets.get(tried)
         if found is None:
-            found = self._sets[tried] = Set(episode.src, episode.first, members)
-        self._tried[(episode.src, episode.dst, episode.version)] = tried
+            found = self._sets[tried] = Set(episode.src, episode.first, {src: replace(total) for src, (_, total) in known.items()})
+        found.note(episode)
+        found.others += episode.src not in found.totals
         found.open.add(episode.src)
-        found.totals[episode.src] = Total(episode.packets, episode.bytes, episode.last)
-        if found.lead == episode.src:
-            yield found.told(episode)
-
-    def _companions(self, episode: Episode) -> tuple[Tried, dict[Address, Total] | None]:
-        """Return what a source tried first, and all who did the same at the same time; None where it was alone."""
-        for count in range(len(episode.samples), 0, -1):
-            tried: Tried = (episode.dst, episode.version, tuple(episode.samples[:count]))
-            known = self._suspects.get(tried, {})
-            if episode.src in known:
-                alike = {src: total for src, (_, total) in known.items()}
-                return tried, alike if len(alike) > 1 else None
-        return (episode.dst, episode.version, ()), None
+        self._tried[(episode.src, episode.dst, episode.version)] = tried
+        if not found.next_update:
+            found.next_update = 10 * found.packets
+            yield found.told(episode, "start")
 
     def _go_on(self, episode: Episode, tried: Tried) -> Iterator[Episode]:
         found = self._sets[tried]
-        found.totals[episode.src] = Total(episode.packets, episode.bytes, episode.last)
+        found.note(episode)
         if episode.state == "end":
             del self._tried[(episode.src, episode.dst, episode.version)]
             found.open.discard(episode.src)
             if not found.open:
                 del self._sets[tried]
-                yield found.told(episode)
-        elif episode.src == found.lead:
-            yield found.told(episode)
+                yield found.told(episode, "end")
+                return
+        if found.packets >= found.next_update:
+            found.next_update *= 10
+            yield found.told(episode, "update")
 
     def save(self) -> dict[str, Any]:
         """Return what is known, as lists, for `restore`."""
         return {
             "suspects": [(tried, [(src, time, _numbers(total)) for src, (time, total) in known.items()]) for tried, known in self._suspects.items()],
             "sets": [
-                (tried, one.lead, one.first, [(src, _numbers(total)) for src, total in one.totals.items()], sorted(one.open))
+                (tried, one.lead, one.first, [(src, _numbers(total)) for src, total in one.totals.items()], sorted(one.open), one.others, one.next_update)
                 for tried, one in self._sets.items()
             ],
             "tried": list(self._tried.items()),
@@ -136,9 +170,9 @@ class Sets:
         try:
             for tried, known in saved["suspects"]:
                 self._suspects[tried] = {_address(src): (int(time), Total(*map(int, numbers))) for src, time, numbers in known}
-            for tried, lead, first, totals, still_open in saved["sets"]:
+            for tried, lead, first, totals, still_open, others, next_update in saved["sets"]:
                 parts = {_address(src): Total(*map(int, numbers)) for src, numbers in totals}
-                self._sets[tried] = Set(_address(lead), int(first), parts, set(map(_address, still_open)))
+                self._sets[tried] = Set(_address(lead), int(first), parts, set(map(_address, still_open)), int(others), int(next_update))
             self._tried = {(_address(src), _address(dst), int(version)): tried for (src, dst, version), tried in saved["tried"]}
         except (TypeError, KeyError) as error:
             raise ValueError(f"no sets of sources: {error}") from None
@@ -146,8 +180,8 @@ class Sets:
             raise ValueError("a set of sources lacks what belongs to it")
 
 
-def _numbers(total: Total) -> tuple[int, int, int]:
-    return total.packets, total.bytes, total.last
+def _numbers(total: Total) -> tuple[int, ...]:
+    return total.packets, total.bytes, total.last, total.over_packets, total.over_bytes
 
 
 def _address(value: Any) -> Address:

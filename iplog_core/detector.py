@@ -64,6 +64,8 @@ class Detector(Generic[S]):
         self._context = context
         self._interfaces: Sequence[str] = ()
         self._trackers: list[Tracker | RandomWalk] = []
+        self._groups: list[tuple[Tracker | RandomWalk, ...]] = []
+        self._afresh: set[int] = set()
         self.setup()
 
     def setup(self) -> None:
@@ -103,6 +105,10 @@ class Detector(Generic[S]):
         self._trackers.append(walk)
         return walk
 
+    def together(self, *trackers: Tracker | RandomWalk) -> None:
+        """Let trackers be restored all or none, since what one knows is worth nothing without the others. Call it in `setup`."""
+        self._groups.append(trackers)
+
     def save(self) -> dict[str, Any]:
         """Return what is known so far, for `restore` in another run: numbers, texts, None and numpy arrays, and lists and tables of them.
 
@@ -113,12 +119,23 @@ class Detector(Generic[S]):
     def restore(self, saved: dict[str, Any], now: int) -> bool:
         """Take what `save` returned when the clock stood at `now` (ns), after `setup` and before the first batch; lists have become tuples.
 
-        Return False where a part starts afresh, since its settings have changed. Raise ValueError where this cannot be what `save` returned.
+        Return False where a part starts afresh, since its settings have changed, or it has other trackers now. Raise ValueError where this cannot be what
+        `save` returned. What a detector keeps beside a tracker goes with it: see `goes_on`.
         """
-        if len(saved["trackers"]) != len(self._trackers):
-            raise ValueError(f"it has {len(self._trackers)} trackers and random walks, not {len(saved['trackers'])}")
-        whole = [tracker.restore(known, now) for tracker, known in zip(self._trackers, saved["trackers"], strict=True)]
-        return all(whole)
+        known: Sequence[dict[str, Any]] = saved["trackers"]
+        alike = len(known) == len(self._trackers)
+        self._afresh = {id(one) for one, what in zip(self._trackers, known, strict=False) if not alike or what["options"] != one.save()["options"]}
+        for group in self._groups:
+            if any(id(one) in self._afresh for one in group):
+                self._afresh.update(map(id, group))
+        if not alike:
+            self._afresh.update(map(id, self._trackers))
+        whole = [id(one) not in self._afresh and one.restore(what, now) for one, what in zip(self._trackers, known, strict=False)]
+        return alike and all(whole)
+
+    def goes_on(self, tracker: Tracker | RandomWalk) -> bool:
+        """Whether a tracker knows what it knew when `restore` was called."""
+        return id(tracker) not in self._afresh
 
     @property
     def evicted(self) -> int:
@@ -186,7 +203,7 @@ class PacketDetector(Detector[S]):
     def __init__(self, settings: S, context: DetectorContext) -> None:
         self._found: dict[str, dict[int, _Found]] = {}
         self._by_kind: dict[str, Tracker] = {}
-        self._open: dict[tuple[str, tuple[int, int], tuple[int, int]], _Found] = {}
+        self._open: dict[tuple[str, tuple[int, int], tuple[int, int], int], _Found] = {}
         super().__init__(settings, context)
 
     def on_batch(self, batch: PacketBatch) -> None:
@@ -208,25 +225,28 @@ class PacketDetector(Detector[S]):
         self._found.setdefault(kind, {})[index] = _Found(packet.row, severity, evidence)
 
     def save(self) -> dict[str, Any]:
-        said = [(kind, src, dst, what.severity, what.evidence) for (kind, src, dst), what in self._open.items()]
+        said = [(*key, what.severity, what.evidence) for key, what in self._open.items()]
         return {**super().save(), "kinds": list(self._by_kind), "said": said}
 
     def restore(self, saved: dict[str, Any], now: int) -> bool:
         for kind in saved["kinds"]:
             self._make_tracker(str(kind))
         whole = super().restore(saved, now)
-        if whole:
-            self._open = {(kind, src, dst): _Found(0, severity, evidence) for kind, src, dst, severity, evidence in saved["said"]}
+        for kind, src, dst, version, severity, evidence in saved["said"]:
+            if self.goes_on(self._by_kind[kind]):
+                self._open[kind, src, dst, version] = _Found(0, severity, evidence)
         return whole
 
     def _make_tracker(self, kind: str) -> None:
         self._by_kind[kind] = self.tracker(key="pair", threshold=1, memory=self.expiry, expiry=self.expiry)
 
     def _tell(self, kind: str, episode: Episode, found: dict[int, _Found]) -> None:
-        key = (kind, episode.src, episode.dst)
-        if episode.state == "start":
+        key = (kind, episode.src, episode.dst, episode.version)
+        if episode.state == "start" and episode.index in found:
             self._open[key] = found[episode.index]
-        said = self._open.pop(key) if episode.state == "end" else self._open[key]
+        said = self._open.get(key, _NOTHING)
+        if episode.state == "end":
+            self._open.pop(key, None)
         super().alert(kind, episode, severity=said.severity, **said.evidence)
 
 
@@ -237,6 +257,9 @@ class _Found:
     row: int
     severity: Severity | None
     evidence: dict[str, Any]
+
+
+_NOTHING = _Found(0, None, {})
 
 
 def _identity(kind: str, source: str | None, target: str | None, port: int | None, first: int) -> str:
@@ -252,7 +275,7 @@ def _evidence(episode: Episode) -> dict[str, Any]:
     elif episode.by == "source":
         found.update(sources=[address(*value) for value in episode.samples], source_count=episode.distinct)  # type: ignore[misc]
     if episode.members:
-        found.update(sources=[address(*member) for member in episode.members], source_count=len(episode.members))
+        found.update(sources=[address(*member) for member in episode.members], source_count=episode.member_count)
     if episode.kind in _WITH_PORTS:
         found.update(src_ports=episode.sports)
     if episode.by:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iplog_core.addresses import address
-from iplog_core.batch import BYTES_PER_PACKET, FLOW_DTYPE, FlowRows, Kind, Malformed, PacketBatch, RawBatch
+from iplog_core.batch import BYTES_PER_PACKET, FLOW_DTYPE, FlowRows, Kind, Malformed, Outcome, PacketBatch, RawBatch
 from iplog_core.capture.merge import rows_of
 from iplog_core.detector import Detector, DetectorContext
 from iplog_core.errors import IplogError, PluginError
@@ -52,12 +52,16 @@ _EARLIER = 60 * 1_000_000_000
 
 @dataclass
 class Report:
-    """How a run went. `faults` are what went wrong, one line each; `top_sources` the addresses that opened most flows."""
+    """How a run went. `faults` are what went wrong, one line each; `top_sources` the addresses that opened most flows.
+
+    `kept` is where a state was saved: how many alerts are open, and how many flows undecided, that the next run goes on with.
+    """
 
     stats: Stats
     alerts: dict[str, int]
     top_sources: list[tuple[str, int]]
     faults: list[str]
+    kept: tuple[int, int] | None = None
 
 
 @dataclass
@@ -114,7 +118,9 @@ class Engine:
         self._allow = allow
         self._state = state
         self._known: Known | None = None
-        self._recalled = False
+        self._recalled = self._unsaved = False
+        self._going_on: dict[str, str] = {}
+        self._kept: tuple[int, int] | None = None
         self._log = log
         self._span = (since, until)
         self._progress = progress
@@ -182,6 +188,7 @@ class Engine:
             alerts=dict(sorted(self._alert_counts.items())),
             top_sources=[(address(*source), flows) for source, flows in self._sources.most_common(5)],
             faults=[*self._source.faults, *self._faults],
+            kept=self._kept,
         )
 
     def hurry(self, patience: float) -> None:
@@ -294,17 +301,14 @@ class Engine:
             self._emit_notices()
         if self._state and self._notices and monotonic() >= self._next_save:
             self._next_save = monotonic() + _BETWEEN_SAVES
-            self._state.save(self._all_known())
+            self._save_meanwhile(self._state)
 
     def _finish(self) -> None:
         """Let all that is still open end after the last packet, or save it."""
         if not self._state:
             self._detect(self._last(*self._flows.finish(self._clock)), self._detectors)
-        elif self._seen or self._clock:
-            try:
-                self._state.save_now(self._all_known())
-            except OSError as error:
-                self._fault(f"state: {self._state.path}: it could not be written: {error.strerror}; what is known now is lost.")
+        elif self._notices:
+            self._save_at_the_end(self._state)
         stats = self._stats
         stats.time = self._clock
         stats.malformed = dict(sorted(stats.malformed.items()))
@@ -319,12 +323,39 @@ class Engine:
             self._emit_notices()
         if self._with_stats:
             self._emit([stats.model_copy(deep=True)])
+        if self._state and not self._notices:
+            for outlet in self._every_outlet:
+                outlet.stop()  # only then is it known whether all was written
+            self._save_at_the_end(self._state)
+
+    def _save_meanwhile(self, state: StateFile) -> None:
+        try:
+            state.save(self._all_known())
+        except Exception as error:
+            if not self._unsaved:
+                self._unsaved = True
+                self._fault(f"state: {state.path}: it could not be written: {reason(error)}; that of before stays.")
+
+    def _save_at_the_end(self, state: StateFile) -> None:
+        """Save what is known, unless nothing is, or nobody read what was found."""
+        if self._stopped or not (self._seen or self._clock):
+            return
+        from iplog_core.state import cause
+
+        try:
+            known = self._all_known()
+            state.save_now(known)
+        except Exception as error:
+            self._fault(f"state: {state.path}: it could not be written: {cause(error)}; what is known now is lost.")
+        else:
+            self._kept = len(self._going_on), int((known.arrays[0]["flow"]["outcome"] == Outcome.PENDING).sum())
 
     def _all_known(self) -> Known:
         from iplog_core.state import Known, saved_flows
 
         known = Known(self._clock, self._seen, list(self._interfaces))
         known.put("flows", saved_flows(self._flows))
+        known.put("alerts", {"open": sorted(self._going_on.items())})
         for guarded in self._detectors:
             name = guarded.detector.name
             try:
@@ -342,7 +373,10 @@ class Engine:
         assert self._state is not None
         self._known = None
         if begin + _EARLIER < known.clock:
-            self._state.set_aside(f"it knows what happened until {_utc(known.clock)}, and the first packet is of {_utc(begin)}")
+            knows, first = f"it knows what happened until {_utc(known.clock)}", f"the first packet is of {_utc(begin)}"
+            if not self._notices:
+                raise IplogError(f"state: {self._state.path}: {knows}, and {first}; read later captures, or give another file.")
+            self._state.set_aside(f"{knows}, and {first}")
             return
         known.renumber(interfaces)
         self._clock, self._seen = known.clock, known.packets
@@ -352,15 +386,23 @@ class Engine:
         except Exception as error:
             self._flows = _flows(self._flow_settings, self._flows.keep_ends)
             faults.append(f"flows: {reason(error)}")
+        whole: set[str] = set()
         for number, guarded in enumerate(self._detectors):
             name = guarded.detector.name
-            part = known.take(f"detectors/{name}")
             try:
+                part = known.take(f"detectors/{name}")
                 if part is not None and not guarded.detector.restore(part, known.clock):
                     self._tell(f"{name}: its settings have changed, so that part of what it knew is left out.")
+                elif part is not None:
+                    whole.add(name)
             except (Exception, SystemExit) as error:
                 self._detectors[number] = self._guarded(type(guarded.detector), guarded.detector.settings)
                 faults.append(f"{name}: {reason(error)}")
+        try:
+            alerts = known.take("alerts") or {"open": ()}
+            self._going_on = {str(alert): name for alert, name in alerts["open"] if name in whole}
+        except Exception as error:
+            faults.append(f"alerts: {reason(error)}")
         for name in known.parts:
             self._tell(f"{name.rpartition('/')[2]}: it does not run now, so that what it knew is left out.")
         if faults:
@@ -373,7 +415,11 @@ class Engine:
 
     def _detect(self, batch: PacketBatch, detectors: Sequence[_Guarded]) -> None:
         batch = self._visible(batch)
-        seen = self._allow.seen(batch) if self._allow else None
+        seen = None
+        if self._allow:
+            from iplog_core.allow import Seen
+
+            seen = Seen(batch)
         for guarded in detectors:
             if guarded.failures >= FAILURES_ALLOWED:
                 continue
@@ -433,6 +479,8 @@ class Engine:
 
     def _raise_alert(self, alert: Alert, order: tuple[int, int, int]) -> None:
         """Let the plugins judge an alert, and put it where it belongs."""
+        if alert.state == "end":
+            self._going_on.pop(alert.id, None)
         if alert.kind in self._muted:
             return
         kept = True
@@ -460,6 +508,8 @@ class Engine:
         if alert.state == "start":
             self._stats.alerts += 1
             self._alert_counts[alert.kind] += 1
+            if self._state:
+                self._going_on[alert.id] = alert.plugin
         self._found.alerts.append((order, alert))
 
     def _ask(self, hook: str, alert: Alert, take: Callable[[Any], bool]) -> None:

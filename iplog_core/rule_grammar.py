@@ -210,6 +210,8 @@ def parse_addresses(word: str) -> Addresses:
         return Addresses()
     negated = word.startswith("!")
     address, slash, mask = word.removeprefix("!").partition("/")
+    if address.lower() in _NO_HOSTS:
+        raise ValueError(f"{quoted(address)} is no address; {_NO_HOSTS[address.lower()]}.")
     if re.fullmatch(r"[0-9.]+", address):
         quad = _dotted(address)
         return Addresses(IPv4Network((quad, _prefix_length(mask, 32) if slash else 32), strict=False), negated=negated)
@@ -236,6 +238,8 @@ _CLAUSES: dict[Protocol | None, tuple[str, ...]] = {
     None: ("from", "to"),
 }
 _ADDRESS = "an address such as 192.0.2.1, 192.168/16 or 2001:db8::/32, a host name, or *"
+_NO_HOSTS = {"any": "expected * for everybody", "not": "expected ! and the address in one word, such as !192.0.2.1, for all others"}
+"""Words that people mean otherwise, and that nobody shall ask a name server for."""
 _PORT = "a port number, a service name, a range such as 1024:2047 or 1024:, or *"
 _TYPE = "a number from 0 to 255, a name such as echo or unreach, or *"
 _EXPECTED = {"from": _ADDRESS, "to": _ADDRESS, "sport": _PORT, "dport": _PORT, "type": _TYPE}

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from iplog_core import __version__
 from iplog_core.errors import IplogError
 from iplog_core.kernel.flows import Flows, layout
+from iplog_core.loader import reason
 from iplog_core.tracker import empty_rows, saved_rows
 
 FORMAT = "iplog state"
@@ -58,12 +60,12 @@ class Known:
         before = len(self.arrays)
         try:
             self.parts[name] = _packed(part, self.arrays)
-        except TypeError:
+        except BaseException:
             del self.arrays[before:]
             raise
 
     def take(self, name: str) -> dict[str, Any] | None:
-        """Take a part away, with tuples for its lists; None where it is not there."""
+        """Take a part away, with tuples for its lists; None where it is not there. Raise ValueError where it names an array that is not there."""
         part: dict[str, Any] | None = _unpacked(self.parts.pop(name, None), self.arrays)
         return part
 
@@ -83,7 +85,8 @@ class StateFile:
 
     def __init__(self, path: Path, note: Callable[[str], None]) -> None:
         self.path = path
-        self._part = path.with_name(f"{path.name}.part")
+        self._file = Path(os.path.realpath(path)) if path.is_symlink() else path
+        self._part = self._file.with_name(f"{self._file.name}.part")
         self._note = note
         self._writing: threading.Thread | None = None
         self._failed = False
@@ -99,7 +102,7 @@ class StateFile:
         except OSError as error:
             raise IplogError(f"state: {self.path}: it could not be written: {error.strerror}; its folder must be there, and belong to iplog's user.") from None
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -116,9 +119,9 @@ class StateFile:
 
     def set_aside(self, why: str) -> None:
         """Keep the file under another name, so that a new one can take its place, and say why."""
-        aside = self.path.with_name(f"{self.path.name}.damaged")
+        aside = self._aside()
         try:
-            os.replace(self.path, aside)
+            os.replace(self._file, aside)
         except OSError as error:
             self._note(f"state: {self.path}: {why}; it is left alone, and would be kept as {aside}, but: {error.strerror}.")
         else:
@@ -127,7 +130,7 @@ class StateFile:
     def hand_over(self, uid: int, gid: int) -> None:
         """Let the file belong to a user and a group (-1: as it is), where it is there."""
         with suppress(FileNotFoundError):
-            os.chown(self.path, uid, gid, follow_symlinks=False)
+            os.chown(self._file, uid, gid, follow_symlinks=False)
 
     def save(self, known: Known) -> None:
         """Write what is known, on a thread of its own; not at all while that has not written the last."""
@@ -146,9 +149,9 @@ class StateFile:
         try:
             self._write(known)
             self._failed = False
-        except OSError as error:
+        except Exception as error:
             if not self._failed:
-                self._note(f"state: {self.path}: it cannot be written: {error.strerror}; that of before stays.")
+                self._note(f"state: {self.path}: it cannot be written: {cause(error)}; that of before stays.")
             self._failed = True
 
     def _write(self, known: Known) -> None:
@@ -162,21 +165,31 @@ class StateFile:
                             _write_array(member, array)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(self._part, self.path)
-        except OSError:
+            os.replace(self._part, self._file)
+        except BaseException:
             with suppress(OSError):
                 os.unlink(self._part)
             raise
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = os.open(self._file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
 
+    def _aside(self) -> Path:
+        """A name for what is damaged that nothing has."""
+        names = (f"{self._file.name}.damaged{number}" for number in chain([""], (f".{n}" for n in count(2))))
+        return next(path for path in map(self._file.with_name, names) if not os.path.lexists(path))
+
     def _open_part(self) -> int:
         with suppress(FileNotFoundError):
             os.unlink(self._part)
         return os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def cause(error: Exception) -> str:
+    """Why something could not be written."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else reason(error)
 
 
 def saved_flows(flows: Flows) -> dict[str, Any]:
@@ -233,7 +246,9 @@ def _read(archive: zipfile.ZipFile) -> Known:
     known = Known(header["clock"], header["packets"], header["interfaces"], header["parts"], arrays)
     if not all(isinstance(count, int) and 0 <= count < _LATEST for count in (known.clock, known.packets)):
         raise ValueError("a time or a count that none can be")
-    if not all(isinstance(name, str) for name in known.interfaces) or not all(isinstance(part, dict) for part in known.parts.values()):
+    if not isinstance(known.interfaces, list) or not all(isinstance(name, str) for name in known.interfaces):
+        raise ValueError("interfaces that have no names")
+    if not all(isinstance(part, dict) for part in known.parts.values()):
         raise ValueError("a part of it is not what it should be")
     return known
 
@@ -291,7 +306,10 @@ def _unpacked(value: Any, arrays: Arrays) -> Any:
         return tuple(_unpacked(item, arrays) for item in value)
     if isinstance(value, dict):
         if _ARRAY in value:
-            return arrays[value[_ARRAY]]
+            number = value[_ARRAY]
+            if type(number) is not int or not 0 <= number < len(arrays):
+                raise ValueError("an array that is not there")
+            return arrays[number]
         return {key: _unpacked(item, arrays) for key, item in value.items()}
     return value
 

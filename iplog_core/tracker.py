@@ -17,7 +17,7 @@ from iplog_core.kernel import walk
 
 Key = Literal["pair", "source", "target", "source_port", "target_port", "source_label", "target_label"]
 Distinct = Literal["dest_port", "dest", "source", "label"]
-Doubts = Literal["pending", "silence"]
+Doubts = Literal["pending", "strays", "silence"]
 Labels = NDArray[np.uint64]
 
 _SURE, _AGAINST = 1, 2
@@ -76,6 +76,7 @@ class Episode:
     sports: list[int]
     outcomes: list[int]
     members: list[tuple[int, int]] = field(default_factory=list)
+    member_count: int = 0
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -104,10 +105,10 @@ class Tracker:
     leaky bucket of `threshold` packets that drains `rate` a second. What has reached the threshold is an episode until it was quiet for `expiry` seconds.
     An episode shows `samples` values, and tells no more than `most` apart (0: any number).
 
-    `doubts="pending"`: openings that are not decided are doubtful; a key starts once one of its values failed, the oldest waits for a second, all came
-    from one source port (or from a tenth as many), four times the threshold is there, or the capture ends. `doubts="silence"`: silence is doubtful, too;
-    a key starts once one of its values was refused, or one was silent and another was answered, or four times as many ports are there, or as many hosts
-    were asked from one source port; and what was answered counts against it.
+    `doubts` says which evidence a key starts with. "pending": values that failed, or waited for a second, or all that were tried from one source port (or
+    from a tenth as many), four times the threshold, or what is there when the capture ends. "strays": one refusal, one source port, or four times as many.
+    "silence": of ports, one refusal, a silence where anything else was answered, or four times as many; of hosts, as many refusals, or one source port; what
+    was answered counts against it.
 
     `joins`: sources that try the same values of one target at the same times, as decoys do, are one episode, which has `members`.
     `hint`: so many distinct values make a suspect (see `suspects`). Where `tells` is false nothing is returned, and only the masks are filled in.
@@ -134,9 +135,8 @@ class Tracker:
         def make(**fields: Any) -> Episode:
             return Episode(key=key, by=distinct, **fields)
 
-        self._by_label = distinct == "label" or key in ("source_label", "target_label")
-        self._sets = Sets() if joins else None
         self._hint = hint or (max(1, min(2, round(threshold) - 1)) if joins else 0)
+        self._sets = Sets(self._hint) if joins else None
         self._marks = self._hint > 0 or not tells
         self._kernel = kernel.Tracker(
             make if tells else None,

@@ -11,7 +11,7 @@ from reading import plugins
 from sites import Iplog
 
 from iplog_core import ConfigError, Detector, DetectorSettings, Packet, PacketBatch, PacketDetector
-from iplog_core.allow import compile_allow_lists
+from iplog_core.allow import Seen, compile_allow_lists
 from iplog_core.detector import AlertKind
 from iplog_core.rule_grammar import parse_allowed
 from iplog_core.testing import Frame, arp, connection, icmp, icmp6, ping, refused, run_detector, sctp, silent, tcp, udp, udp_exchange
@@ -143,21 +143,21 @@ def test_a_host_name_stands_for_its_addresses() -> None:
 def test_detectors_with_equal_lists_see_the_same_batch_made_once() -> None:
     lists = compile_allow_lists([SCANNER], {"looks": ["tcp"], "knock": ["tcp"]})
     batch = next(batches_with_flows(refused(SCANNER, TARGET), 256))
-    looked = lists.seen(batch)
+    looked = Seen(batch)
     assert looked.by(lists.of(Looks)) is looked.by(lists.of(Knock))
 
 
 def test_a_batch_of_which_nothing_is_allowed_is_handed_on_as_it_is() -> None:
     lists = compile_allow_lists([SCANNER], {})
     batch = next(batches_with_flows(refused(OTHER, TARGET), 256))
-    assert lists.seen(batch).by(lists.of(Looks)) is batch
+    assert Seen(batch).by(lists.of(Looks)) is batch
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 256])
 def test_what_is_hidden_does_not_depend_on_the_batches(batch_size: int) -> None:
     lists = compile_allow_lists([SCANNER], {"looks": ["udp dport 53"]})
     packets = sorted([*connection(SCANNER, TARGET), *udp_exchange(OTHER, TARGET, dport=53), *silent(OTHER, TARGET)], key=lambda frame: frame.time)
-    left = [lists.seen(batch).by(lists.of(Looks)) for batch in batches_with_flows(packets, batch_size)]
+    left = [Seen(batch).by(lists.of(Looks)) for batch in batches_with_flows(packets, batch_size)]
     assert np.concatenate([batch.dport for batch in left]).tolist() == [80]
 
 
@@ -181,7 +181,18 @@ def test_a_host_name_that_cannot_be_looked_up_is_a_fault() -> None:
     assert fault.startswith("trusted_scanners[0]: \"no-such-host.invalid\": 'no-such-host.invalid' cannot be looked up (")
 
 
-@pytest.mark.parametrize(("trusted", "reason"), [("*", "this is everybody; --disable turns a detector off."), ("!10/8", "who is trusted cannot be negated")])
+NOT_NEGATED = "who is trusted cannot be negated; expected an address, a network or a host name. A detector's allow takes 'from !"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "reason"),
+    [
+        ("*", "this is everybody; --disable turns a detector off."),
+        ("any", "this is everybody; --disable turns a detector off."),
+        ("!10/8", f"{NOT_NEGATED}10.0.0.0/8'."),
+        ("not 1.2.3.4", f"{NOT_NEGATED}1.2.3.4'."),
+    ],
+)
 def test_not_everybody_can_be_trusted(trusted: str, reason: str) -> None:
     assert reason in faults((trusted,))[0]
 
@@ -197,6 +208,9 @@ def test_not_everybody_can_be_trusted(trusted: str, reason: str) -> None:
         ("from 10/8 dport 80", "'dport' is no clause where no protocol stands first; expected from or to."),
         ("from *", "this is everything; --disable turns a detector off."),
         ("from * to *", "this is everything; --disable turns a detector off."),
+        ("from any", "'any' is no address; expected * for everybody."),
+        ("to !ANY", "'ANY' is no address; expected * for everybody."),
+        ("from not 1.2.3.4", "'not' is no address; expected ! and the address in one word, such as !192.0.2.1, for all others."),
         ("from", "'from' has no value; expected an address such as 192.0.2.1, 192.168/16 or 2001:db8::/32, a host name, or *."),
         ("to 10.0.0.1 to 10.0.0.2", "'to' stands twice; each clause may stand once."),
         ("from 10.0.0.1\nudp", "an entry stands on one line; write each as an entry of its own."),

@@ -150,7 +150,7 @@ STAMP, STAMP_REPLY = 13, 14
 @pytest.mark.parametrize("family", [{}, V6])
 @pytest.mark.parametrize("more", [0, 1, 4])
 def test_the_end_of_a_first_request_tells_how_often_its_source_asked_again(answered: bool, family: dict[str, Any], more: int) -> None:
-    first = end(ping(count=1 + more, answered=answered, **family))
+    first = end([ping(ident=n, answered=answered, at=n / 10, **family) for n in range(1 + more)])
     assert (first["contact"], first["again"], first["phase"]) == (1, more, Phase.DEADLINE)
 
 

@@ -30,8 +30,13 @@ from iplog_core.engine import Engine, Report
 from iplog_core.events import Records
 from iplog_core.notices import Notices
 from iplog_core.settings import FlowSettings, Settings
+from iplog_core.sink import Sink
 from iplog_core.state import Known, StateFile
 from iplog_core.testing import EPOCH, Frame, Kept, MemorySource, handshake, in_order, raw_batch, refused, tcp
+from iplog_flood import Flood
+from iplog_flood import Settings as FloodSettings
+from iplog_tcp_scan import Settings as TcpScanSettings
+from iplog_tcp_scan import TcpScan
 
 pytestmark = pytest.mark.kernel
 
@@ -299,12 +304,82 @@ def test_what_a_detector_knew_that_does_not_run_is_told_to_be_left_out(state: Pa
     assert Run(scan([4], at=10), state, Knock).told == ["ports: it does not run now, so that what it knew is left out."]
 
 
-def test_packets_from_before_the_state_set_it_aside(state: Path) -> None:
+def test_packets_from_before_the_state_are_not_read_with_it_and_it_stays(state: Path) -> None:
     Run(scan([1, 2, 3], at=100), state, Ports)
-    run = Run(scan([1, 2, 3]), state, Ports)
-    (told,) = run.told
-    assert told.startswith(f"state: {state}: it knows what happened until ")
-    assert [one for one, _ in run.states] == ["start"]
+    before = state.read_bytes()
+    with pytest.raises(IplogError, match=r"it knows what happened until .*; read later captures, or give another file\.$"):
+        Run(scan([1, 2, 3]), state, Ports)
+    assert (state.read_bytes(), [path.name for path in state.parent.iterdir()]) == (before, ["state"])
+
+
+def test_a_watch_whose_clock_was_set_back_sets_the_state_aside(state: Path) -> None:
+    Run(scan([1, 2, 3], at=100), state, Ports)
+    told: list[str] = []
+    engine = Engine(host_of(Ports), MemorySource(scan([1])), [], None, state=StateFile(state, told.append), log=print, notices=Notices(print), patience=5.0)
+    engine.run()
+    assert told[0].startswith(f"state: {state}: it knows what happened until ")
+    assert state.with_name("state.damaged").exists()
+
+
+def test_a_detector_that_has_more_trackers_now_starts_afresh_and_the_file_is_not_damaged(state: Path) -> None:
+    Run(scan([1, 2]), state, Ports)
+
+    class More(Ports):
+        def setup(self) -> None:
+            super().setup()
+            self.third = self.tracker(key="source", threshold=2, memory=1000, expiry=60)
+
+    run = Run(scan([3], at=10), state, More)
+    assert run.told == ["ports: its settings have changed, so that part of what it knew is left out."]
+    assert (run.states, run.report.faults) == ([], [])
+
+
+DISTRIBUTED = [frame for source in range(10) for frame in scan([source * 4 + port for port in range(1, 5)], at=source, src=f"203.0.113.{source}")]
+
+
+@pytest.mark.parametrize(("name", "value"), [("sources", 6), ("ports", 6), ("hosts", 12)])
+def test_a_port_scan_is_told_though_a_shared_scan_was_open_when_a_setting_changed(name: str, value: int, state: Path) -> None:
+    later = [*scan(range(1, 20), at=30, src="192.0.2.99"), tcp("192.0.2.7", at=5000)]
+    first = Run(DISTRIBUTED, state, (TcpScan, TcpScanSettings()))
+    second = Run(later, state, (TcpScan, TcpScanSettings(**{name: value})))
+    assert [(alert.kind, alert.state) for alert in first.alerts if alert.state == "start"] == [("distributed_scan", "start")]
+    told = [(alert.kind, alert.state) for alert in second.alerts if alert.state != "update"]
+    assert told == ([("distributed_scan", "end")] if name == "hosts" else [("port_scan", "start"), ("port_scan", "end")])
+
+
+def test_who_floods_is_known_as_long_as_what_counts_it_goes_on(state: Path) -> None:
+    flood = [tcp("203.0.113.9", sport=1024 + number, at=number / 1000) for number in range(1500)]
+    Run(flood, state)
+    assert taken(state, "detectors/flood")["named"]
+    run = Run([tcp("192.0.2.7", at=2)], state, (Flood, FloodSettings(ping_rate=60)))
+    assert (run.states, taken(state, "detectors/flood")["named"]) == ([], ())
+
+
+@pytest.mark.parametrize("one_run", [True, False])
+def test_a_packet_of_ipv6_that_looks_like_ipv4_sets_no_detector_aside(one_run: bool, state: Path) -> None:
+    four, six = tcp("203.0.113.9", "198.18.0.1"), tcp("::ffff:203.0.113.9", "::ffff:198.18.0.1", at=0.1)
+    later = [tcp("192.0.2.7", flags="A", at=200)]
+    runs = [[four, six, *later]] if one_run else [[four, six], later]
+    told = [Run(packets, state, Knock) for packets in runs]
+    assert [run.report.faults for run in told] == [[]] * len(runs)
+    assert [alert.state for run in told for alert in run.alerts] == ["start", "start", "end", "end"]
+    assert {alert.severity for run in told for alert in run.alerts} == {"high"}
+
+
+def test_what_a_packet_detector_said_is_restored_kind_by_kind(state: Path) -> None:
+    class Counts(Knock):
+        threshold = 2.0
+
+        def setup(self) -> None:
+            self.own = self.tracker(key="source", threshold=self.threshold, memory=1000, expiry=60)
+
+    class CountsMore(Counts):
+        threshold = 3.0
+
+    Run([tcp()], state, Counts)
+    run = Run([tcp(flags="A", at=100, sport=9)], state, CountsMore)
+    assert run.report.faults == []
+    assert [(alert.state, alert.severity) for alert in run.alerts] == [("end", "high")]
 
 
 def test_packets_that_are_a_little_earlier_do_not(state: Path) -> None:
@@ -458,6 +533,44 @@ def found(value: Any, name: str) -> list[Any]:
     return [array for item in value for array in found(item, name)] if isinstance(value, tuple) else []
 
 
+@pytest.mark.parametrize("number", [99999, -1, "x", None, True, 0.5, [0], {}])
+def test_a_header_that_names_no_array_sets_the_file_aside(number: Any, state: Path) -> None:
+    Run(scan([1, 2]), state, Ports)
+
+    def change(head: dict[str, Any]) -> None:
+        head["parts"]["detectors/ports"]["trackers"][0]["keys"]["$array"] = number
+
+    with_header(state, change)
+    run = Run(scan([4, 5, 6], at=10), state, Ports)
+    assert ([one for one, _ in run.states], run.report.faults) == (["start"], [])
+    assert "not all of it can be right (ports: ValueError: an array that is not there)" in run.told[0]
+
+
+@pytest.mark.parametrize("part", ["flows", "alerts", "detectors/ports"])
+def test_a_part_that_is_no_array_s_table_sets_the_file_aside(part: str, state: Path) -> None:
+    Run(scan([1, 2]), state, Ports)
+    with_header(state, lambda head: head["parts"].update({part: {"$array": -7}}))
+    assert "not all of it can be right" in Run(scan([1, 2, 3], at=10), state, Ports).told[0]
+
+
+def test_interfaces_that_are_no_list_set_the_file_aside(state: Path) -> None:
+    Run(scan([1, 2]), state, Ports)
+    with_header(state, lambda head: head.update(interfaces={"eth0": 0}))
+    assert "interfaces that have no names" in Run(scan([3], at=10), state, Ports).told[0]
+
+
+def with_header(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Write a state again with another header."""
+    with zipfile.ZipFile(path) as before:
+        members = {name: before.read(name) for name in before.namelist()}
+    head = json.loads(members.pop("header.json"))
+    change(head)
+    with zipfile.ZipFile(path, "w") as after:
+        after.writestr("header.json", json.dumps(head))
+        for name, content in members.items():
+            after.writestr(name, content)
+
+
 def test_the_parts_that_are_right_are_taken_though_another_is_not(state: Path) -> None:
     Run(scan([1, 2]), state, Ports, Knock)
     rewritten(state, lambda known: known.parts.update({"detectors/knock": {"kinds": 7}}))
@@ -491,6 +604,71 @@ def test_a_link_in_the_place_of_the_file_that_is_written_is_not_followed(state: 
     assert other.read_text() == "mine"
 
 
+def test_a_link_to_the_file_stays_one(state: Path) -> None:
+    state.symlink_to("behind")
+    Run(scan([1]), state, Ports)
+    assert state.is_symlink()
+    assert Run(scan([2, 3], at=1), state, Ports).told == []
+    assert sorted(path.name for path in state.parent.iterdir()) == ["behind", "state"]
+
+
+def test_what_was_set_aside_before_is_not_overwritten(state: Path) -> None:
+    for content in (b"one", b"two", b"three"):
+        state.write_bytes(content)
+        Run(scan([1]), state, Ports)
+    assert [state.with_name(f"state.damaged{number}").read_bytes() for number in ("", ".2", ".3")] == [b"one", b"two", b"three"]
+
+
+class Closed(Sink[SinkSettings]):
+    """A sink whose reader is gone."""
+
+    name = "closed"
+
+    def open(self) -> None:
+        pass
+
+    def write(self, events: Sequence[Any]) -> None:
+        raise BrokenPipeError
+
+
+def test_what_nobody_read_is_not_saved(state: Path) -> None:
+    Run(scan([1]), state, Ports)
+    before = state.read_bytes()
+    closed = Closed(SinkSettings(), SinkContext(standard_output=True))
+    engine = Engine(host_of(Ports), MemorySource(scan([2, 3, 4], at=1)), [closed], None, state=StateFile(state, print), log=print)
+    with pytest.raises(BrokenPipeError):
+        engine.run()
+    assert state.read_bytes() == before
+
+
+def test_what_can_be_saved_by_no_means_ends_no_watch(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise MemoryError
+
+    told: list[str] = []
+    source = Passes(scan([1]), scan([2], at=1), [], then=lambda _: engine.reopen())
+    monkeypatch.setattr("iplog_core.state.saved_flows", fails)
+    engine = Engine(host_of(Ports), source, [], None, state=StateFile(state, told.append), log=print, notices=Notices(print), patience=5.0)
+    report = engine.run()
+    assert [line.rpartition("; ")[2] for line in report.faults] == ["that of before stays.", "what is known now is lost."]
+
+
+def test_a_writer_that_fails_in_any_way_tells_it_once(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise MemoryError
+
+    told: list[str] = []
+    file = StateFile(state, told.append)
+    monkeypatch.setattr("iplog_core.state._write_array", fails)
+    for _ in range(2):
+        file.save(Known(1, 1, [], {}, [np.zeros(1)]))
+        assert file._writing
+        file._writing.join()
+    (line,) = told
+    assert line.startswith(f"state: {state}: it cannot be written: MemoryError")
+    assert list(state.parent.iterdir()) == []
+
+
 def test_a_state_that_cannot_be_written_is_a_fault_and_the_one_before_stays(state: Path) -> None:
     Run(scan([1]), state, Ports)
     before = state.read_bytes()
@@ -522,8 +700,51 @@ def test_a_damaged_state_is_told_and_does_not_change_the_exit_status(iplog: Iplo
     answer = iplog("read", "--state", "known", str(pcap(scan([1]))))
     assert (answer.status, answer.faults) == (
         0,
-        ["state: known: it is damaged, or no state of iplog; it is kept as known.damaged, and what it knew is left out."],
+        [
+            "state: known: it is damaged, or no state of iplog; it is kept as known.damaged, and what it knew is left out.",
+            "state: known: kept for the next run: 0 open alerts, 0 undecided flows.",
+        ],
     )
+
+
+def test_the_end_of_a_run_tells_what_the_next_goes_on_with(iplog: Iplog, pcap: Any) -> None:
+    silent = pcap([tcp("203.0.113.9", dport=port, at=port / 100) for port in range(1, 30)])
+    (told,) = iplog("read", "--state", "known", str(silent)).faults
+    assert told == "state: known: kept for the next run: 1 open alert, 29 undecided flows."
+    later = pcap([tcp("192.0.2.7", at=5000)])
+    assert iplog("read", "--state", "known", str(later)).faults == ["state: known: kept for the next run: 0 open alerts, 1 undecided flow."]
+    assert iplog("read", "--quiet", "--state", "other", str(later)).faults == []
+
+
+def test_captures_that_are_too_early_for_the_state_are_not_read(iplog: Iplog, pcap: Any) -> None:
+    later, earlier = pcap(scan([1], at=1000)), pcap(scan([1]))
+    iplog("read", "--state", "known", str(later))
+    answer = iplog("read", "--state", "known", str(earlier))
+    assert (answer.status, answer.output) == (2, "")
+    assert answer.faults[0].endswith("; read later captures, or give another file.")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("", "'' is no name; expected the name of a file, such as week.state."),
+        (".", "'.' is a folder; expected the name of a file, such as week.state."),
+        ("..", "'..' is a folder; expected the name of a file, such as week.state."),
+        ("/", "'/' is a folder; expected the name of a file, such as week.state."),
+        ("no/known", "'no/known': its folder no does not exist; expected the name of a file in one that does."),
+    ],
+)
+def test_what_can_be_no_state_is_a_fault_that_names_the_option(name: str, reason: str, iplog: Iplog, pcap: Any) -> None:
+    answer = iplog("read", "--state", name, str(pcap(scan([1]))))
+    assert (answer.status, answer.faults) == (2, [f"--state: {reason}"])
+    answer = iplog("config", "check", "--set", f"state={json.dumps(name)}")
+    told = reason if name else "'.' is a folder; expected the name of a file, such as week.state."
+    assert (answer.status, answer.faults) == (2, [f"--set state: {told}"])
+
+
+def test_only_what_reads_or_watches_takes_a_state(iplog: Iplog) -> None:
+    answer = iplog("plugins", "--state", "known")
+    assert (answer.status, answer.faults) == (2, ["--state: no such option of iplog plugins. Did you mean --stats? See iplog plugins --help."])
 
 
 def test_the_setting_of_a_file_is_relative_to_its_folder(iplog: Iplog, pcap: Any) -> None:

@@ -95,12 +95,16 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     common.add_argument("--disable", metavar="A,B", action="append", default=[], help="do not run these plugins")
     common.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="set a setting, such as plugins.tcp_scan.ports=20")
     common.add_argument("--rule", metavar="RULE", action="append", default=[], help="add a rule, such as 'ignore udp sport 53'")
-    common.add_argument("--state", metavar="FILE", help="go on from what FILE knows, and keep there what is known at the end")
     common.add_argument("--format", metavar="NAME", help="what to write to standard output: text (the default) or json")
     add_flag(common, "--alerts-only", help="write no traffic, only alerts")
     add_flag(common, "--stats", help="write the counters of the run at its end")
     add_flag(common, "--quiet", help="show no progress and no summary")
     common.add_argument("-v", "--version", action=_Version, nargs=0, help="print the version and exit")
+
+
+def add_state(parser: argparse.ArgumentParser) -> None:
+    """Add `--state`, for what reads or watches."""
+    parser.add_argument("--state", metavar="FILE", help="go on from what FILE knows, and keep there what is known at the end")
 
 
 class _Version(argparse.Action):

@@ -62,9 +62,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace, left_out: list[str]) -> Iterator[str]:
-    from iplog_core.cli.setup import identity, scope
+    from iplog_core.cli.setup import identity, scope, state_path
 
-    host, _ = _prepared(options, left_out, identity, scope)
+    host, _ = _prepared(options, left_out, identity, scope, state_path)
     names = ", ".join(host.settings.enable or ())
     right = "the rest is right" if left_out else "all is right"
     yield f"{host.config.file or 'the defaults'}: {right}; enabled: {names or 'nothing'}."

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from iplog_core.cli.arguments import add_flag
+from iplog_core.cli.arguments import add_flag, add_state
 from iplog_core.errors import EXIT_OK, EXIT_PARTIAL, CaptureError, ConfigError
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def add_command(add: Callable[..., argparse.ArgumentParser]) -> None:
     parser.add_argument("--since", metavar="TIME", type=parse_time, help="leave out packets before this time, in UTC unless it has an offset")
     parser.add_argument("--until", metavar="TIME", type=parse_time, help="leave out packets from this time on")
     add_flag(parser, "--resolve", help="look up the names of hosts")
+    add_state(parser)
     parser.set_defaults(run=run)
 
 
@@ -65,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
     for line in (*host.config.notes, *skipped):
         terminal.note(line)
     unstopped: list[str] = []
+    state = state_file(host, options, terminal.note)
     with ExitStack() as stack:
         if names:
             names.start(terminal.note)
@@ -84,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
             sinks,
             rules,
             allow=allow,
-            state=state_file(host, options, terminal.note),
+            state=state,
             log=terminal.log,
             alerts_only=options.alerts_only or host.settings.alerts_only,
             stats=options.stats,
@@ -100,6 +102,9 @@ def run(options: argparse.Namespace) -> int:
     if not report.stats.packets and not faults and not unread:
         terminal.note(_no_packets(options))
     terminal.summary(report)
+    if state and report.kept and not options.quiet:
+        alerts, flows = report.kept
+        terminal.note(f"state: {state.path}: kept for the next run: {alerts:,} open alert{'s' * (alerts != 1)}, {flows:,} undecided flow{'s' * (flows != 1)}.")
     return EXIT_PARTIAL if faults or skipped else EXIT_OK
 
 

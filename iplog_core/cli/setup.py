@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,17 +92,40 @@ def allow_lists(host: Host, faults: list[str]) -> AllowLists | None:
 
 
 def state_file(host: Host, options: argparse.Namespace, note: Callable[[str], None]) -> StateFile | None:
-    """Return the file of `--state`, or of the setting; None where there is neither. One that the configuration file names is relative to its folder."""
-    if options.state is not None:
-        path = Path(options.state)
-    elif host.settings.state is not None:
-        given = host.config.origin.of(("state",)) in (COMMAND_LINE, ENVIRONMENT)
-        path = (Path() if given else host.config.folder) / host.settings.state.expanduser()
-    else:
+    """Return the file of `--state`, or of the setting; None where there is neither. Raise ConfigError where it can be no file."""
+    path = state_path(host, options.state)
+    if path is None:
         return None
     from iplog_core.state import StateFile
 
     return StateFile(path, note)
+
+
+def state_path(host: Host, option: str | None = None) -> Path | None:
+    """Return where the state is: what the option says, else the setting. One that the configuration file names is relative to its folder.
+
+    Raise ConfigError where there can be no file.
+    """
+    origin = host.config.origin
+    if option is not None:
+        subject, shown, path = "--state", option, Path(option)
+    elif host.settings.state is not None:
+        given = origin.of(("state",)) in (COMMAND_LINE, ENVIRONMENT)
+        subject, shown = origin.subject(("state",)), str(host.settings.state)
+        path = (Path() if given else host.config.folder) / host.settings.state.expanduser()
+    else:
+        return None
+    named = f"{subject}: {quoted(shown)}"
+    try:
+        if not shown or "\0" in shown or os.path.isdir(path):
+            what = "a folder" if shown and "\0" not in shown else "no name"
+            raise ConfigError(f"{named} is {what}; expected the name of a file, such as week.state.")
+        os.stat(path.parent)
+    except FileNotFoundError:
+        raise ConfigError(f"{named}: its folder {path.parent} does not exist; expected the name of a file in one that does.") from None
+    except OSError:
+        pass  # whoever iplog becomes may see more; it is told when it is opened
+    return path
 
 
 def identity(host: Host) -> Identity | None:

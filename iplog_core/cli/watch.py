@@ -14,7 +14,7 @@ from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from iplog_core.cli.arguments import Parser, add_common
+from iplog_core.cli.arguments import Parser, add_common, add_state
 from iplog_core.cli.classic_options import add_classic
 from iplog_core.errors import EXIT_OK, EXIT_PARTIAL, IplogError, PluginError
 
@@ -51,6 +51,7 @@ def make_parser(commands: str = "") -> Parser:
         epilog=commands,
     )
     add_common(parser)
+    add_state(parser)
     add_classic(parser)
     parser.set_defaults(run=run)
     return parser
@@ -102,6 +103,7 @@ class _Watch:
 
         settings = self._settings
         user = identity(self._host)
+        state = state_file(self._host, self._options, self._notices.note)
         rules = _within_scope(self._host, rules)
         readiness = detach() if settings.daemon else None
         with ExitStack() as stack:
@@ -116,7 +118,7 @@ class _Watch:
                 self._sinks(self._host),
                 rules,
                 allow=allow,
-                state=state_file(self._host, self._options, self._notices.note),
+                state=state,
                 log=self._terminal.log,
                 alerts_only=self._alerts_only(self._host),
                 stats=self._options.stats,

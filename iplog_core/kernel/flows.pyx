@@ -11,7 +11,7 @@ Its outcome is decided once:
 A SYN with another sequence number than the flow's own opens a new flow; with the same one it is a retransmission. A TCP packet without flow and SYN is a stray: it opens one in which nothing
 was asked for, so that a RST to it counts as refused, any other answer as answered. RSTs and replies without a request are strays that open nothing.
 
-A contact is a source's first flow to a host, protocol and port. Whether one was answered is remembered (`known`), and also that a host answered anything by TCP or UDP (`host_known`). That of an ICMP request is kept for three times `udp_idle` after its answer or its silence, so that its end tells whether
+A contact is a source's first flow to a host, protocol and port. Whether one was answered is remembered (`known`), and also that a host answered anything by the same protocol, TCP or UDP (`host_known`). That of an ICMP request is kept for three times `udp_idle` after its answer or its silence, so that its end tells whether
 more of the kind followed (`again`): whoever goes from host to host asks each of them once.
 
 Time is the packet clock. A deadline happens at its time, before the first packet that is not earlier. Flows stand in one list for each timeout, oldest first; when the table is full, the one goes whose
@@ -45,9 +45,9 @@ cdef enum:
 cdef enum:
     AGAIN_MOST = 254, AGAIN_UNKNOWN = 255
 
-# The kind of a contact with a host by whatever protocol.
+# What stands for the protocol in a contact with a host at whatever port.
 cdef enum:
-    ANY_KIND = 0
+    ANY_PORT = 0
 
 cdef struct Flow:
     int64_t opened
@@ -493,7 +493,7 @@ cdef class Flows:
             f.known = contact.answered
             # A host that is tried by several sorts of requests is tried once.
             if contact.icmp_type == f.icmp_type:
-                contact.again = AGAIN_MOST if pause >= self.timeouts[WAIT_OTHER] or contact.again == AGAIN_MOST else contact.again + 1
+                contact.again = AGAIN_MOST if pause >= self.timeouts[WAIT_CLOSED] or contact.again == AGAIN_MOST else contact.again + 1
             return
         slot = self.remember(key, hash, f.index, c.clock[i])
         self.known[slot].icmp_type = f.icmp_type
@@ -518,7 +518,7 @@ cdef class Flows:
         cdef uint8_t kind = kind_of(self.contacts.nodes[slot].key[4])
         if is_ping(kind):
             self.pinged += by
-        elif kind == ANY_KIND:
+        elif has_ports(kind) and <uint8_t> self.contacts.nodes[slot].key[4] == ANY_PORT:
             self.answering += by
 
     cdef void welcomed(self, uint32_t flow, int64_t time) noexcept nogil:
@@ -531,8 +531,8 @@ cdef class Flows:
         slot = self.find_contact(flow, f.kind, f.proto, f.dport)
         if slot:
             self.known[slot].answered = True
-        if f.kind == KIND_TCP or f.kind == KIND_UDP:
-            self.key_of_contact(flow, ANY_KIND, 0, 0, key)
+        if has_ports(f.kind):
+            self.key_of_contact(flow, f.kind, ANY_PORT, 0, key)
             hash = table_hash(&self.contacts, key)
             slot = table_find(&self.contacts, key, hash)
             if slot:
@@ -574,9 +574,9 @@ cdef class Flows:
         return self.find_contact(flow, KIND_ICMP6 if f.version == 6 else KIND_ICMP, PROTO_ICMP6 if f.version == 6 else PROTO_ICMP, 0) != 0
 
     cdef bint knows_host(self, uint32_t flow) noexcept nogil:
-        """Tell whether the host has answered the source anything by TCP or UDP."""
+        """Tell whether the host has answered the source anything by TCP, of a TCP flow, or by UDP."""
         cdef uint8_t kind = self.flows[flow].kind
-        return self.answering and (kind == KIND_TCP or kind == KIND_UDP) and self.find_contact(flow, ANY_KIND, 0, 0) != 0
+        return self.answering and has_ports(kind) and self.find_contact(flow, kind, ANY_PORT, 0) != 0
 
     cdef void member(self, Columns *c, Py_ssize_t i, Flow *f, bint reply) noexcept nogil:
         f.packets[reply] += 1
@@ -756,6 +756,10 @@ cdef inline uint8_t kind_of(uint64_t what) noexcept nogil:
 
 cdef inline bint is_ping(uint8_t kind) noexcept nogil:
     return kind == KIND_ICMP or kind == KIND_ICMP6
+
+
+cdef inline bint has_ports(uint8_t kind) noexcept nogil:
+    return kind == KIND_TCP or kind == KIND_UDP
 
 
 cdef inline uint8_t rest(const Flow *f, uint8_t otherwise) noexcept nogil:

@@ -38,7 +38,7 @@ cdef enum:
     QUIET, WARM, ALERTING, TIERS
 
 cdef enum Doubts:
-    NO_DOUBTS, PENDING_DOUBTED, SILENCE_DOUBTED
+    NO_DOUBTS, PENDING_DOUBTED, STRAYS_DOUBTED, SILENCE_DOUBTED
 
 # What a row that is handed in is for.
 cdef enum Role:
@@ -53,7 +53,7 @@ KEY_PARTS = {
     "source_label": KEY_SRC | KEY_LABEL, "target_label": KEY_DST | KEY_LABEL,
 }
 DISTINCT = {None: NO_VALUE, "dest_port": BY_DPORT, "dest": BY_DST, "source": BY_SRC, "label": BY_LABEL}
-DOUBTS = {None: NO_DOUBTS, "pending": PENDING_DOUBTED, "silence": SILENCE_DOUBTED}
+DOUBTS = {None: NO_DOUBTS, "pending": PENDING_DOUBTED, "strays": STRAYS_DOUBTED, "silence": SILENCE_DOUBTED}
 
 # What answers take: an opening that waits for longer is hardly answered any more (RFC 6298: a retransmission comes after a second).
 cdef int64_t PATIENCE = 1_000_000_000
@@ -323,23 +323,38 @@ cdef class Tracker:
     cdef bint convinced(self, const Entry *e, double threshold, const Touch *touch) noexcept:
         """Tell whether what has reached a threshold is evidence enough.
 
-        Openings that are not decided yet may still be answered: a client may open several connections at once. They convince once one opening of them failed, once they wait for
-        longer than answers take, where all left from one port, or from very few, which no TCP of a host does, where they are several times as many, and when the capture ends. Silence
-        says little in a capture that shows one direction: there it takes a refusal, that anything else was answered, several times as many ports, or few source ports that many
-        hosts are asked from; and what was answered counts against it, since peers come and go.
+        Pending: openings that are not decided yet may still be answered, since a client may open several connections at once. They count where they left from one port, or from very few,
+        which no TCP of a host does, once they wait for longer than answers take, and when the capture ends. Strays may be the keep-alives of connections that are older than the capture:
+        few source ports tell, or a refusal. Silence says little in a capture that shows one direction, or where answers come late: ports take a refusal or any answer of their host, hosts
+        take as many refusals, or few source ports; and what was answered counts against it, since peers come and go. Several times as many are beyond doubt, of ports.
         """
         cdef bint of_ports = self.distinct == BY_DPORT
         cdef bint at_end = touch.phase == PHASE_END
+        cdef bint few_ports = from_few_ports(e)
         cdef bint beyond_doubt = e.distinct >= BEYOND_DOUBT * threshold
         if self.doubts == NO_DOUBTS or self.rate > 0:
             return True
-        if self.doubts == SILENCE_DOUBTED and e.distinct < threshold + e.heard:
+        if self.doubts == PENDING_DOUBTED:
+            return few_ports or beyond_doubt or (of_ports and at_end) or self.settled(e, threshold, touch.time)
+        if self.doubts == STRAYS_DOUBTED:
+            return few_ports or beyond_doubt or e.outcomes[<int> REFUSED] > 0
+        if e.distinct < threshold + e.heard:
             return False
-        if e.outcomes[<int> REFUSED] or e.outcomes[<int> HALF_OPEN] or (of_ports and beyond_doubt):
-            return True
-        if self.doubts == SILENCE_DOUBTED:
-            return (e.outcomes[<int> SILENT] or at_end) and (e.heard or (not of_ports and from_few_ports(e)))
-        return e.outcomes[<int> SILENT] or from_few_ports(e) or beyond_doubt or (of_ports and at_end) or self.since(e) + PATIENCE <= touch.time
+        if of_ports:
+            return e.outcomes[<int> REFUSED] > 0 or beyond_doubt or (e.heard and (e.outcomes[<int> SILENT] or at_end))
+        return e.outcomes[<int> REFUSED] >= threshold or (few_ports and (e.outcomes[<int> REFUSED] or e.outcomes[<int> SILENT] or at_end))
+
+    cdef bint settled(self, const Entry *e, double threshold, int64_t now) noexcept:
+        """Tell whether so many values have failed, or waited for long enough."""
+        cdef uint32_t value = e.values.oldest
+        cdef uint32_t count = 0
+        if is_single(e):
+            return threshold <= 1 and (e.single_outcome != PENDING or e.single_since + PATIENCE <= now)
+        while value and count < threshold:
+            if self.outcomes[value] != PENDING or self.values.nodes[value].time + PATIENCE <= now:
+                count += 1
+            value = self.values.nodes[value].newer
+        return count >= threshold
 
     cdef void move(self, uint32_t slot, Entry *e, uint8_t tier, int64_t time) noexcept:
         if e.tier == tier:

@@ -4,11 +4,11 @@ With their values (an honest source succeeds with probability 0.8, a scanner wit
 four, so a source's ratio is a count of steps. Four steps up are more than 99 to 1. An answer that comes late takes its failure back and counts as a success; what waits
 for one when the capture ends has failed.
 
-Two more questions can be asked of a source before it is guilty: whether anything came back to it at all, since a capture may show one direction only; and whether what failed went to few
+A source at the top must have failed at a third of its last contacts, too. Two more questions can be asked of a source before it is guilty: whether anything came back to it at all, since a capture may show one direction only; and whether what failed went to few
 ports, since a sweep asks many hosts for the same, and a peer-to-peer client each for something else.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
@@ -21,9 +21,15 @@ from iplog_core.kernel.table cimport (
 cdef enum:
     LOT = 32
 
+# So many contacts are looked back at: whoever opens many connections at once hears answers first and silence last, so that the order of outcomes says little.
+cdef enum:
+    RECENT = 256
+
 cdef struct Place:
     uint64_t ports
     uint64_t ports_before
+    uint16_t failed
+    uint16_t answered
     uint8_t lot
     uint8_t heard
     signed char step
@@ -82,6 +88,7 @@ cdef class Walk:
         if f.outcome == ANSWERED or f.outcome == LATE or f.outcome == REFUSED or f.outcome == HALF_OPEN:
             place.heard = True
         if f.contact and fails:
+            place.failed += 1
             place.step += 1
             if place.lot == LOT:
                 place.lot = 0
@@ -90,15 +97,21 @@ cdef class Walk:
             place.lot += 1
             place.ports |= <uint64_t> 1 << (f.dport * <uint32_t> 0x9E3779B1 >> 26)
         elif f.contact and f.outcome == ANSWERED:
+            place.answered += 1
             place.step -= 1
         elif f.contact and f.outcome == LATE:
+            place.answered += 1
             place.step -= 2
+        if place.failed + place.answered >= RECENT:
+            place.failed //= 2
+            place.answered //= 2
         if place.step > self.steps:
             place.step = self.steps
         elif place.step < -2 * self.steps:
             place.step = -2 * self.steps
         return (
             place.step == self.steps
+            and 2 * place.failed >= place.answered
             and (place.heard or not self.heard)
             and (self.narrow == 0 or ones(place.ports | place.ports_before) <= self.narrow)
         )

@@ -262,7 +262,7 @@ class FlowModel:
         if key in self.contacts:
             known = self.contacts[key] = self.contacts.pop(key)
             if known.icmp_type == p["icmp_type"]:
-                known.again = 254 if p["clock"] - known.seen >= self.timeouts[Wait.OTHER] else min(254, known.again + 1)
+                known.again = 254 if p["clock"] - known.seen >= self.timeouts[Wait.CLOSED] else min(254, known.again + 1)
             known.seen = p["clock"]
             return None, known.answered
         return self._remember(key, Contact(p["icmp_type"], p["clock"])), False
@@ -388,8 +388,8 @@ def _contact_key(p: dict[str, int]) -> Key:
 
 
 def _host_key(p: dict[str, int]) -> Key:
-    """The key of whatever a source has to do with a host."""
-    return _contact_key(p | {"dport": 0, "kind": 0, "proto": 0})
+    """The key of whatever a source has to do with a host by a protocol."""
+    return _contact_key(p | {"dport": 0, "proto": 0})
 
 
 def _quoted(data: bytes) -> tuple[dict[str, int], tuple[Any, ...]] | None:

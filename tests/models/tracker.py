@@ -183,20 +183,23 @@ class TrackerModel:
         return True
 
     def _convinced(self, counted: Counted, threshold: float, touch: dict[str, int]) -> bool:
-        outcomes = {told[1] for told in counted.values.values()}
+        outcomes = [told[1] for told in counted.values.values()]
+        refused, silent = outcomes.count(Outcome.REFUSED), Outcome.SILENT in outcomes
         few_ports = len(counted.sports) == 1 or (len(counted.sports) < 6 and 10 * len(counted.sports) <= len(counted.values))
         beyond_doubt = len(counted.values) >= 4 * threshold
         of_ports, at_end = self.distinct == "dest_port", touch["phase"] == Phase.END
         if self.doubts is None or self.rate:
             return True
-        if self.doubts == "silence" and len(counted.values) < threshold + counted.heard:
+        if self.doubts == "pending":
+            settled = [told for told in counted.values.values() if told[1] != Outcome.PENDING or told[0] + PATIENCE <= touch["time"]]
+            return few_ports or beyond_doubt or (of_ports and at_end) or len(settled) >= threshold
+        if self.doubts == "strays":
+            return few_ports or beyond_doubt or refused > 0
+        if len(counted.values) < threshold + counted.heard:
             return False
-        if outcomes & {Outcome.REFUSED, Outcome.HALF_OPEN} or (beyond_doubt and of_ports):
-            return True
-        if self.doubts == "silence":
-            return (Outcome.SILENT in outcomes or at_end) and (counted.heard > 0 or (few_ports and not of_ports))
-        oldest = min(told[0] for told in counted.values.values())
-        return Outcome.SILENT in outcomes or few_ports or beyond_doubt or (of_ports and at_end) or oldest + PATIENCE <= touch["time"]
+        if of_ports:
+            return refused > 0 or beyond_doubt or (counted.heard > 0 and (silent or at_end))
+        return refused >= threshold or (few_ports and (refused > 0 or silent or at_end))
 
     def _withdraw(self, touch: dict[str, int]) -> None:
         key, now = self._key(touch), touch["time"]

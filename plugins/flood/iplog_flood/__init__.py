@@ -88,6 +88,8 @@ class Flood(Detector[Settings]):
         self.acks_forged = self._evidence(FORGED_RATE, FORGED_BURST)
         self.acks = self._bucket("target_port", given.tcp_rate, given.tcp_burst)
         self.resets = self._bucket("target_port", given.tcp_rate, given.tcp_burst)
+        told = (self.attempts, self.datagrams, self.pings, self.acks, self.resets)
+        self.together(*told, self.attempts_scattered[1], self.datagrams_scattered[1])
 
     def on_batch(self, batch: PacketBatch) -> None:
         self._syn(batch)
@@ -99,8 +101,10 @@ class Flood(Detector[Settings]):
         return {**super().save(), "named": list(self._named.items())}
 
     def restore(self, saved: dict[str, Any], now: int) -> bool:
-        self._named = dict(saved["named"])
-        return super().restore(saved, now)
+        whole = super().restore(saved, now)
+        if self.goes_on(self.attempts):
+            self._named = dict(saved["named"])
+        return whole
 
     def _syn(self, batch: PacketBatch) -> None:
         """Attempts that nobody completes.

@@ -84,13 +84,10 @@ class HostSweep(Detector[Settings]):
         self.asked_for = self.tracker(key="target", distinct="dest", threshold=1, memory=MINUTE, expiry=SOON, doubts="pending")
         self.arp_scans = self._hosts(self.settings.arp_memory, self.settings.expiry)
         self.arp_blocks = self._hosts(self.settings.arp_memory, self.settings.arp_memory, by_label=True)
-        self.nd_scans = self._hosts(self.settings.arp_memory, self.settings.expiry)
-        self.nd_blocks = self._hosts(self.settings.arp_memory, self.settings.arp_memory, by_label=True, tells=False)
 
     def on_batch(self, batch: PacketBatch) -> None:
         self._ping_sweeps(batch)
         self._arp_scans(batch)
-        self._neighbour_solicitations(batch)
 
     def _ping_sweeps(self, batch: PacketBatch) -> None:
         """One tracker counts hosts, whatever they were asked with; a sweep starts at a row that one of the four tests is sure about."""
@@ -144,25 +141,15 @@ class HostSweep(Detector[Settings]):
         block, blocks = batch.dst_lo >> NEIGHBOURS, flows.dst_lo >> NEIGHBOURS
         dense = _by_which(self.arp_blocks.update(told, decided=left_alone, against=spoken_to, labels=block, flow_labels=blocks), flows)
         for scan in self.arp_scans.update(told, decided=left_alone, against=spoken_to, sure_flows=dense):
-            self.alert("arp_scan", scan, answered=scan.outcomes[HALF_OPEN], half_open=0)
+            self.alert("arp_scan", scan, answered=scan.outcomes[HALF_OPEN] + scan.outcomes[ANSWERED], half_open=0)
 
-    def _neighbour_solicitations(self, batch: PacketBatch) -> None:
-        """The same over IPv6, where each goes to a group that has the last three bytes of the address asked for in its own (RFC 4291, section 2.7.1)."""
-        asked = (batch.kind == Kind.ICMP6) & (batch.icmp_type == NEIGHBOUR_SOLICITATION) & (batch.cast == Cast.MULTICAST) & ((batch.src_hi | batch.src_lo) != 0)
-        if not asked.any() and not len(self.nd_scans) and not len(self.nd_blocks):
-            return
-        self.nd_blocks.update(batch, where=asked, labels=batch.dst_lo >> NEIGHBOURS)
-        for scan in self.nd_scans.update(batch, where=asked, sure=self.nd_blocks.started):
-            self.alert("arp_scan", scan)
-
-    def _hosts(self, memory: float, expiry: float, *, times: int = 1, by_label: bool = False, tells: bool = True) -> Tracker:
+    def _hosts(self, memory: float, expiry: float, *, times: int = 1, by_label: bool = False) -> Tracker:
         return self.tracker(
             key="source_label" if by_label else "source",
             distinct="dest",
             threshold=times * self.settings.hosts,
             memory=memory,
             expiry=expiry,
-            tells=tells,
         )
 
 

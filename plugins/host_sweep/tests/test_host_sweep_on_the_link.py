@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from iplog_core.testing import Frame, arp, icmp6, refused, tcp, udp_exchange
-from iplog_core.testing.packets import CLIENT6, CLIENT_MAC, SERVER_MAC, nanoseconds
+from iplog_core.testing import Frame, arp, refused, tcp, udp_exchange
+from iplog_core.testing.packets import SERVER_MAC, nanoseconds
 from iplog_host_sweep import HostSweep
 
 ROUTER = "10.0.0.254"
@@ -101,26 +101,3 @@ def test_hosts_that_try_whether_an_address_is_free_are_no_scanner(run_detector):
 
 def test_replies_alone_are_no_scan(run_detector):
     assert run_detector(HostSweep).feed([arp(target, ROUTER, reply=True, at=n / 100) for n, target in enumerate(addresses(100))]) == []
-
-
-def solicitations(last, *, gap, source=CLIENT6):
-    """Neighbour solicitations, each to the group of its target (RFC 4861, section 4.3)."""
-    targets = [bytes.fromhex("20010db8") + bytes(8) + n.to_bytes(4, "big") for n in last]
-    return [
-        icmp6(source, f"ff02::1:ff00:{n:x}", type=135, rest=bytes(4), payload=target + b"\1\1" + CLIENT_MAC, at=at * gap)
-        for at, (n, target) in enumerate(zip(last, targets, strict=True))
-    ]
-
-
-@BATCH_SIZES
-def test_neighbours_solicited_one_after_another_are_a_scan(run_detector, batch_size):
-    (scan,) = starts(run_detector(HostSweep).feed([solicitations(range(1, 60), gap=0.1), LATER], batch_size))
-    assert (scan.kind, scan.src_ip, scan.proto, scan.time) == ("arp_scan", CLIENT6, "IPv6-ICMP", nanoseconds(0.9))
-
-
-def test_neighbours_whose_addresses_are_far_apart_are_no_scan(run_detector):
-    assert run_detector(HostSweep).feed([solicitations(range(1, 60000, 700), gap=0.1), LATER]) == []
-
-
-def test_addresses_that_their_hosts_look_whether_they_are_free_are_no_scan(run_detector):
-    assert run_detector(HostSweep).feed([solicitations(range(1, 60), gap=0.1, source="::"), LATER]) == []

@@ -58,6 +58,7 @@ class TcpScan(Detector[Settings]):
     def setup(self) -> None:
         self.vertical = self._pairs(doubts="pending", hint=FEW_PORTS)
         self.shared = SharedScans(self.tracker, self.settings.sources, self.settings.memory, self.settings.expiry)
+        self.together(self.vertical, *self.shared.trackers)
         self.walk = self.random_walk(narrow=True)
         self.horizontal = self.tracker(
             key="source_port",
@@ -68,7 +69,7 @@ class TcpScan(Detector[Settings]):
             doubts="pending",
         )
         self.by_flags = {kind: self._pairs() for kind in ODD_FLAGS}
-        self.by_silence = {kind: self._pairs(doubts="pending") for kind in UNASKED_FLAGS}
+        self.by_silence = {kind: self._pairs(doubts="strays") for kind in UNASKED_FLAGS}
 
     def on_batch(self, batch: PacketBatch) -> None:
         asked = batch.decided.is_tcp & batch.decided.probes
@@ -81,8 +82,10 @@ class TcpScan(Detector[Settings]):
         return {**super().save(), "shared": self.shared.save()}
 
     def restore(self, saved: dict[str, Any], now: int) -> bool:
-        self.shared.restore(saved["shared"])
-        return super().restore(saved, now)
+        whole = super().restore(saved, now)
+        if self.goes_on(self.vertical):
+            self.shared.restore(saved["shared"])
+        return whole
 
     def _ports(self, batch: PacketBatch, asked: Mask) -> None:
         """Many ports of one host: by one source, by a set of decoys, or shared out among many."""

@@ -7,7 +7,9 @@ from typing import Any
 
 from iplog_core import Episode, PacketBatch, Tracker
 
-Pair = tuple[tuple[int, int], tuple[int, int]]
+Target = tuple[tuple[int, int], int]
+Pair = tuple[tuple[int, int], tuple[int, int], int]
+"""The addresses, and the IP version: an address of IPv6 may look like one of IPv4."""
 
 NEW_PORTS = 2
 SHOWN = 256
@@ -25,7 +27,7 @@ class SharedScans:
         self._parts = tracker(key="pair", distinct="dest_port", threshold=NEW_PORTS, memory=memory, expiry=memory, tells=False)
         self._takers = tracker(key="target", distinct="source", threshold=sources, memory=memory, expiry=memory, tells=False)
         self._scans = tracker(key="target", distinct="source", threshold=sources, memory=memory, expiry=expiry, samples=SHOWN)
-        self._open: set[tuple[int, int]] = set()
+        self._open: set[Target] = set()
         self._absorbed: set[Pair] = set()
 
     def update(self, batch: PacketBatch, suspects: Tracker) -> list[Episode]:
@@ -47,22 +49,27 @@ class SharedScans:
                 continue
             yield scan, on_its_own
 
+    @property
+    def trackers(self) -> tuple[Tracker, ...]:
+        return self._tried, self._parts, self._takers, self._scans
+
     def save(self) -> dict[str, Any]:
-        """Return what is known beside the trackers."""
+        """Return what is known beside the trackers, and is worth nothing without them."""
         return {"open": sorted(self._open), "absorbed": sorted(self._absorbed)}
 
     def restore(self, saved: dict[str, Any]) -> None:
         self._open, self._absorbed = set(saved["open"]), set(saved["absorbed"])
 
     def _note(self, scan: Episode) -> None:
+        target = (scan.dst, scan.version)
         if scan.state == "start":
-            self._open.add(scan.dst)
+            self._open.add(target)
         elif scan.state == "end":
-            self._open.discard(scan.dst)
+            self._open.discard(target)
 
     def _is_part(self, scan: Episode) -> bool:
-        pair = (scan.src, scan.dst)
-        if scan.state == "start" and scan.dst in self._open:
+        pair = (scan.src, scan.dst, scan.version)
+        if scan.state == "start" and (scan.dst, scan.version) in self._open:
             self._absorbed.add(pair)
         if pair not in self._absorbed:
             return False

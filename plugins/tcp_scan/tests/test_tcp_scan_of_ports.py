@@ -63,7 +63,7 @@ def test_attempts_at_once_from_one_port_are_told_at_the_fifth_without_waiting_fo
 def test_attempts_at_once_from_ports_of_their_own_are_told_when_one_has_failed(run_detector, answered):
     probes = [answered(sport=40000 + port, dport=port, at=port / 100) for port in range(1, 7)]
     found = [alert.time for alert in starts(run_detector(TcpScan).feed(probes))]
-    assert found == {tcp: [nanoseconds(0.06)], refused: [nanoseconds(0.05)], unanswered_for_a_second: [nanoseconds(1.05)]}[answered]
+    assert found == {tcp: [nanoseconds(0.06)], refused: [nanoseconds(0.051)], unanswered_for_a_second: [nanoseconds(1.06)]}[answered]
 
 
 def test_a_client_that_opens_many_connections_at_once_over_a_long_way_is_no_scanner(run_detector):
@@ -206,3 +206,18 @@ def test_two_who_scan_the_same_ports_one_after_the_other_are_two_scans(run_detec
 def test_two_who_scan_other_ports_at_the_same_time_are_two_scans(run_detector):
     scans = [refused(source, dport=first + port, at=port / 10) for source, first in ((DECOYS[0], 0), (DECOYS[1], 100)) for port in range(1, 20)]
     assert [alert.src_ip for alert in starts(run_detector(TcpScan).feed(scans))] == DECOYS[:2]
+
+
+def test_a_crowd_that_tries_the_same_ports_at_once_is_one_scan_that_counts_them(run_detector):
+    crowd = [f"198.51.{n // 250}.{n % 250 + 1}" for n in range(400)]
+    alerts = run_detector(TcpScan).feed([tcp(source, dport=port, at=port / 10 + n / 100000) for port in range(1, 8) for n, source in enumerate(crowd)])
+    assert kinds(alerts) == ["port_scan"]
+    assert (len(alerts[-1].evidence.sources), alerts[-1].evidence.source_count) == (256, 400)
+
+
+def test_a_decoy_that_comes_back_while_the_scan_goes_on_starts_no_other(run_detector):
+    first = with_decoys(range(1, 8))
+    busy = [refused(DECOYS[0], dport=100 + n, sport=50000 + n, at=60 * n) for n in range(1, 40)]
+    again = [refused(DECOYS[1], dport=port, sport=50000, at=1800 + port) for port in range(200, 210)]
+    alerts = run_detector(TcpScan).feed([first, busy, again])
+    assert len([alert.id for alert in starts(alerts)]) == len({alert.id for alert in starts(alerts)})
