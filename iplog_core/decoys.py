@@ -21,7 +21,6 @@ TOGETHER = 2_000_000_000
 
 _MOST_TRIED = 4096
 
-
 _MOST_MEMBERS = 256
 """Sources of a set that are named; those beyond only count."""
 

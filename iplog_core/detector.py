@@ -184,7 +184,7 @@ class Detector(Generic[S]):
                 evidence=Evidence(**{**_evidence(episode), **evidence}),
                 line=known.line,
             ),
-            (episode.time, episode.phase, episode.index),
+            episode.order,
         )
 
 

@@ -623,20 +623,21 @@ def monitoring_for_hours() -> Iterator[Frame]:
             yield from silent("198.18.0.209", "198.18.1.3", sport=sport, dport=port, at=at + 0.4, retries=2)
 
 
-@written("a host with six services, checked each minute: up for an hour, then down for five hours")
-def host_down_for_hours() -> Iterator[Frame]:
+def _six_services(down: Callable[..., list[Frame]]) -> Iterator[Frame]:
     for n in range(360):
         for k, port in enumerate((21, 22, 25, 80, 443, 993)):
             at, sport = 60.0 * n + k / 10, 30000 + (n * 6 + k) % 20000
-            yield from (connection if n < 60 else silent)("198.18.0.209", "198.18.1.1", sport=sport, dport=port, at=at)
+            yield from (connection if n < 60 else down)("198.18.0.209", "198.18.1.1", sport=sport, dport=port, at=at)
+
+
+@written("a host with six services, checked each minute: up for an hour, then down for five hours")
+def host_down_for_hours() -> Iterator[Frame]:
+    return _six_services(silent)
 
 
 @written("the same, but refused while it is down")
 def host_refuses_for_hours() -> Iterator[Frame]:
-    for n in range(360):
-        for k, port in enumerate((21, 22, 25, 80, 443, 993)):
-            at, sport = 60.0 * n + k / 10, 30000 + (n * 6 + k) % 20000
-            yield from (connection if n < 60 else refused)("198.18.0.209", "198.18.1.1", sport=sport, dport=port, at=at)
+    return _six_services(refused)
 
 
 @written("30 connections that idle for hours; a keep-alive each 20 minutes, answered")

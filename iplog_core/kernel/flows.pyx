@@ -28,7 +28,7 @@ from iplog_core.kernel.columns cimport (
 )
 from iplog_core.kernel.decode cimport PROTO_ICMP, PROTO_ICMP6, PROTO_SCTP, PROTO_TCP, PROTO_UDP, Quote, decode_quote
 from iplog_core.kernel.table cimport (
-    List, Node, Table, list_append, list_remove, list_renew, table_close, table_find, table_full, table_hash, table_insert, table_open, table_remove,
+    List, Node, Table, list_append, list_remove, list_renew, table_close, table_find, table_full, table_hash, table_insert, table_open, table_remove, table_restore,
 )
 
 cdef enum TcpFlag:
@@ -691,33 +691,24 @@ cdef class Flows:
     def load(self, const SavedFlow[::1] flows, const SavedContact[::1] contacts, int64_t now):
         """Take what `dump` wrote on a clock that stood at `now`, while there is nothing yet. Raise ValueError where it cannot be: this is of no use any more then."""
         cdef Py_ssize_t i
-        cdef uint32_t hash, slot
-        cdef uint8_t wait
-        cdef int64_t before
+        cdef uint32_t slot
         if self.table.count or self.contacts.count or flows.shape[0] > self.table.capacity or contacts.shape[0] > self.contacts.capacity:
             raise ValueError("no room for the flows or their contacts")
         for i in range(flows.shape[0]):
-            wait = flows[i].flow.wait
             if not sound_flow(&flows[i], now):
                 raise ValueError(f"flow {i} has values that none can have")
-            before = self.table.nodes[self.lists[wait].newest].time if self.lists[wait].newest else 0
-            hash = table_hash(&self.table, flows[i].key)
-            if flows[i].time < before or table_find(&self.table, flows[i].key, hash):
+            slot = table_restore(&self.table, &self.lists[flows[i].flow.wait], flows[i].key, flows[i].time)
+            if not slot:
                 raise ValueError(f"flow {i} is there twice, or older than the one before")
-            slot = table_insert(&self.table, flows[i].key, hash)
             self.flows[slot] = flows[i].flow
-            list_append(&self.table, &self.lists[wait], slot, flows[i].time)
         for i in range(contacts.shape[0]):
             if not 0 <= contacts[i].time <= now or contacts[i].contact.answered > 1 or contacts[i].contact.index < 0:
                 raise ValueError(f"contact {i} has values that none can have")
-            before = self.contacts.nodes[self.seen.newest].time if self.seen.newest else 0
-            hash = table_hash(&self.contacts, contacts[i].key)
-            if contacts[i].time < before or table_find(&self.contacts, contacts[i].key, hash):
+            slot = table_restore(&self.contacts, &self.seen, contacts[i].key, contacts[i].time)
+            if not slot:
                 raise ValueError(f"contact {i} is there twice, or older than the one before")
-            slot = table_insert(&self.contacts, contacts[i].key, hash)
             self.known[slot] = contacts[i].contact
             self.count_contact(slot, 1)
-            list_append(&self.contacts, &self.seen, slot, contacts[i].time)
         self.next_deadline = 0
 
 

@@ -132,3 +132,14 @@ cdef inline void list_renew(Table *table, List *list, uint32_t slot, int64_t tim
         return
     list_remove(table, list, slot)
     list_append(table, list, slot, time)
+
+
+cdef inline uint32_t table_restore(Table *table, List *list, const uint64_t *key, int64_t time) noexcept nogil:
+    """Give a key that was saved a slot at a list's new end; 0 where it is there already, or older than the one before. The table must not be full."""
+    cdef uint32_t hash = table_hash(table, key)
+    cdef uint32_t slot
+    if (list.newest and time < table.nodes[list.newest].time) or table_find(table, key, hash):
+        return 0
+    slot = table_insert(table, key, hash)
+    list_append(table, list, slot, time)
+    return slot

@@ -20,7 +20,7 @@ from libc.string cimport memset
 from iplog_core.kernel.columns cimport KIND_FRAGMENT, Columns, columns_of
 from iplog_core.kernel.flows cimport ANSWERED, HALF_OPEN, LATE, PENDING, PHASE_DEADLINE, PHASE_END, PHASE_PACKET, REFUSED, SILENT, FlowRow
 from iplog_core.kernel.table cimport (
-    List, Table, list_append, list_remove, list_renew, table_close, table_find, table_full, table_hash, table_insert, table_open, table_remove,
+    List, Table, list_append, list_remove, list_renew, table_close, table_find, table_full, table_hash, table_insert, table_open, table_remove, table_restore,
 )
 
 cdef enum:
@@ -627,26 +627,20 @@ cdef class Tracker:
     def load(self, const SavedKey[::1] keys, const SavedValue[::1] values, int64_t now):
         """Take what `dump` wrote on a clock that stood at `now`, while there is nothing yet. Raise ValueError where it cannot be: this is of no use any more then."""
         cdef Py_ssize_t i, k = 0
-        cdef uint32_t hash, slot, n
-        cdef int64_t before
-        cdef List *list_of
+        cdef uint32_t slot, n
         cdef Entry *e
         if self.table.count or keys.shape[0] > self.table.capacity or values.shape[0] > self.values.capacity:
             raise ValueError("no room for the keys or their values")
         for i in range(keys.shape[0]):
             if not self.sound_key(&keys[i], now):
                 raise ValueError(f"key {i} has values that none can have")
-            list_of = &self.lists[keys[i].entry.tier]
-            before = self.table.nodes[list_of.newest].time if list_of.newest else 0
-            hash = table_hash(&self.table, keys[i].key)
-            if keys[i].time < before or table_find(&self.table, keys[i].key, hash):
+            slot = table_restore(&self.table, &self.lists[keys[i].entry.tier], keys[i].key, keys[i].time)
+            if not slot:
                 raise ValueError(f"key {i} is there twice, or older than the one before")
-            slot = table_insert(&self.table, keys[i].key, hash)
             e = &self.entries[slot]
             e[0] = keys[i].entry
             memset(&e.values, 0, sizeof(List))
             memset(e.outcomes, 0, sizeof(e.outcomes))
-            list_append(&self.table, list_of, slot, keys[i].time)
             if e.distinct and not keys[i].values:
                 e.outcomes[e.single_outcome] = 1
             for n in range(keys[i].values):

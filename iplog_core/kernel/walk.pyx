@@ -14,7 +14,7 @@ from libc.string cimport memset
 
 from iplog_core.kernel.flows cimport ANSWERED, HALF_OPEN, LATE, PENDING, PHASE_END, REFUSED, SILENT, FlowRow
 from iplog_core.kernel.table cimport (
-    List, Table, list_append, list_remove, list_renew, table_close, table_find, table_full, table_hash, table_insert, table_open, table_remove,
+    List, Table, list_append, list_remove, list_renew, table_close, table_find, table_full, table_hash, table_insert, table_open, table_remove, table_restore,
 )
 
 # Failed contacts whose ports are remembered together; the last two lots are looked at.
@@ -156,22 +156,18 @@ cdef class Walk:
     def load(self, const SavedWalk[::1] walks, int64_t now):
         """Take what `dump` wrote on a clock that stood at `now`, while there is nothing yet. Raise ValueError where it cannot be: this is of no use any more then."""
         cdef Py_ssize_t i
-        cdef uint32_t hash, slot
+        cdef uint32_t slot
         cdef const Place *place
-        cdef int64_t before
         if self.table.count or walks.shape[0] > self.table.capacity:
             raise ValueError("no room for the walks")
         for i in range(walks.shape[0]):
             place = &walks[i].place
-            before = self.table.nodes[self.order.newest].time if self.order.newest else 0
-            if not before <= walks[i].time <= now or place.heard > 1 or place.lot > LOT or not -2 * self.steps <= place.step <= self.steps:
+            if not 0 <= walks[i].time <= now or place.heard > 1 or place.lot > LOT or not -2 * self.steps <= place.step <= self.steps:
                 raise ValueError(f"walk {i} has values that none can have")
-            hash = table_hash(&self.table, walks[i].key)
-            if table_find(&self.table, walks[i].key, hash):
-                raise ValueError(f"walk {i} is there twice")
-            slot = table_insert(&self.table, walks[i].key, hash)
+            slot = table_restore(&self.table, &self.order, walks[i].key, walks[i].time)
+            if not slot:
+                raise ValueError(f"walk {i} is there twice, or older than the one before")
             self.places[slot] = place[0]
-            list_append(&self.table, &self.order, slot, walks[i].time)
 
 
 cdef SavedWalk one_walk

@@ -49,7 +49,6 @@ SOON = 10.0
 ARP_REQUESTS = 2
 NEIGHBOURS = np.uint64(5)
 NOBODY = np.uint64(0xFFFF_0000_0000)
-NEIGHBOUR_SOLICITATION = 135
 
 
 class Settings(DetectorSettings):
