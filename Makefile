@@ -3,6 +3,7 @@
 # make check         the tests, ruff, mypy --strict and import-linter
 # make check-kernel  the tests of the kernel, in a build with bounds checks and sanitisers
 # make matrix        every scan, flood and kind of ordinary traffic, and what iplog says of each, as root
+# make bench         how fast iplog reads, beside tcpdump and others
 # make wheels        wheels and sdists of the core and every plugin, in dist/
 # make clean         remove all that the others made
 #
@@ -41,6 +42,10 @@ check-kernel: $(SANITIZED)/.core
 matrix: $(VENV)/.plugins
 	@tools/system-packages matrix $(PYTHON)
 	$(VENV)/bin/python -m bench.matrix
+
+bench: $(VENV)/.plugins
+	@tools/system-packages bench $(PYTHON)
+	$(VENV)/bin/python -m bench
 
 wheels: $(VENV)/.tools
 	rm -rf dist $(foreach folder,. $(PLUGINS),$(folder)/build/lib* $(folder)/build/bdist* $(folder)/*.egg-info)
@@ -81,4 +86,4 @@ $(SANITIZED)/.core: pyproject.toml setup.py $(KERNEL) $(CORE) $(wildcard plugins
 	@IPLOG_SANITIZE=1 $(SANITIZED)/bin/python $(PIP) '.[dev]' $(PLUGINS:%=./%)
 	@touch $@
 
-.PHONY: demo test check check-kernel matrix wheels clean
+.PHONY: demo test check check-kernel matrix bench wheels clean

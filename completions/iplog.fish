@@ -72,7 +72,7 @@ function _shtab_iplog_using
 end
 
 set -g _shtab_iplog_commands read interfaces plugins config
-set -g _shtab_iplog_opts_with_value --config --disable --enable --facility --format --group --interface --logfile --pid-file --priority --promisc --rule --set --since --state --until --user -a -g -i -l -u
+set -g _shtab_iplog_opts_with_value --config --disable --enable --facility --format --group --interface --jobs --logfile --pid-file --priority --promisc --rule --set --since --state --until --user -a -g -i -l -u
 
 complete -c iplog -e
 complete -c iplog -f
@@ -143,6 +143,7 @@ complete -c iplog -n '_shtab_iplog_using read' -l quiet -d 'show no progress and
 complete -c iplog -n '_shtab_iplog_using read' -s v -l version -d 'print the version and exit'
 complete -c iplog -n '_shtab_iplog_using read' -l since -x -d 'leave out packets before this time, in UTC unless it has an offset'
 complete -c iplog -n '_shtab_iplog_using read' -l until -x -d 'leave out packets from this time on'
+complete -c iplog -n '_shtab_iplog_using read' -l jobs -x -d 'read each capture by itself, N at a time, and write them one after another'
 complete -c iplog -n '_shtab_iplog_using read' -l resolve -d 'look up the names of hosts'
 complete -c iplog -n '_shtab_iplog_using read' -l state -xka "(__fish_complete_path (commandline -ct))" -d 'go on from what FILE knows, and keep there what is known at the end'
 complete -c iplog -n '_shtab_iplog_using read; and test $_shtab_iplog_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a capture; - is standard input'

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from iplog_core.batch import Outcome as Outcome
     from iplog_core.batch import Packet as Packet
     from iplog_core.batch import PacketBatch as PacketBatch
+    from iplog_core.batch import PacketRows as PacketRows
     from iplog_core.batch import Phase as Phase
     from iplog_core.batch import RawBatch as RawBatch
+    from iplog_core.batch import Rows as Rows
     from iplog_core.batch import TcpFlag as TcpFlag
     from iplog_core.capture.source import Source as Source
     from iplog_core.detector import AlertKind as AlertKind
@@ -61,8 +63,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "batch": (
-        "Cast", "FlowBit", "FlowRows", "Fragment", "Kind", "Malformed", "Mask", "Outcome", "Packet", "PacketBatch", "Phase", "RawBatch",
-        "TcpFlag",
+        "Cast", "FlowBit", "FlowRows", "Fragment", "Kind", "Malformed", "Mask", "Outcome", "Packet", "PacketBatch", "PacketRows", "Phase",
+        "RawBatch", "Rows", "TcpFlag",
     ),
     "capture.source": ("Source",),
     "detector": ("AlertKind", "Detector", "PacketDetector"),

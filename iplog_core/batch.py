@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from functools import cached_property
@@ -142,6 +142,9 @@ class Outcome(IntEnum):
     LATE = 5
 
 
+_HALF_OPEN, _SILENT = int(Outcome.HALF_OPEN), int(Outcome.SILENT)
+
+
 @dataclass(slots=True)
 class RawBatch:
     """Packets as a source gives them: one buffer, and where each packet lies in it. All arrays have the same length.
@@ -179,6 +182,8 @@ FLOW_DTYPE = np.dtype(
 )  # fmt: skip
 
 
+_FLOW_FIELDS = frozenset(FLOW_DTYPE.names or ())
+
 ABOUT_DTYPE = np.dtype([("hi", "u8"), ("lo", "u8"), ("route_hi", "u8"), ("route_lo", "u8"), ("sport", "u2"), ("dport", "u2"), ("proto", "u1")])
 
 
@@ -190,7 +195,7 @@ class Phase(IntEnum):
     END = 2
 
 
-class _Rows:
+class Rows:
     """What packets and flows have in common: columns that a mask is made of."""
 
     kind: NDArray[np.uint8]
@@ -203,8 +208,15 @@ class _Rows:
     sport: NDArray[np.uint16]
     dport: NDArray[np.uint16]
     tcp_flags: NDArray[np.uint16]
+    payload_length: NDArray[np.uint32]
+    ttl: NDArray[np.uint8]
     icmp_type: NDArray[np.uint8]
     icmp_code: NDArray[np.uint8]
+    sctp_chunk: NDArray[np.uint8]
+    cast: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        raise NotImplementedError
 
     @cached_property
     def is_tcp(self) -> Mask:
@@ -246,7 +258,7 @@ class _Rows:
         return ((self.kind == _ICMP) & (self.icmp_type == 0)) | ((self.kind == _ICMP6) & (self.icmp_type == 129))
 
 
-class FlowRows(_Rows):
+class FlowRows(Rows):
     """Flows as columns, seen from their initiator: those decided in a batch (`batch.decided`) or ended in it (`batch.ended`).
 
     `time` is when it was decided or ended, `opened` the capture's time of the first packet, `opened_clock` the same on the
@@ -255,6 +267,8 @@ class FlowRows(_Rows):
     `again`, of contacts by ICMP: how many more flows their source has opened to that host since, those that ask for the same (an echo, a timestamp);
     254 stands for more, and for a host that was asked again after a pause of `closed_idle`, 255 for what is not known any more. `pinged`, of TCP contacts
     and strays that failed: whether their source has sent that host an ICMP request.
+
+    `rows` is what the kernel gave and reads; the columns are copies of it, made when they are first asked for, and cannot be written to.
     """
 
     time: NDArray[np.int64]
@@ -267,11 +281,9 @@ class FlowRows(_Rows):
     packets: NDArray[np.uint32]
     reply_packets: NDArray[np.uint32]
     length: NDArray[np.uint32]
-    payload_length: NDArray[np.uint32]
     interface: NDArray[np.uint16]
     icmp_id: NDArray[np.uint16]
     icmp_seq: NDArray[np.uint16]
-    ttl: NDArray[np.uint8]
     outcome: NDArray[np.uint8]
     stray: NDArray[np.uint8]
     contact: NDArray[np.uint8]
@@ -280,8 +292,6 @@ class FlowRows(_Rows):
     again: NDArray[np.uint8]
     pinged: NDArray[np.uint8]
     host_known: NDArray[np.uint8]
-    cast: NDArray[np.uint8]
-    sctp_chunk: NDArray[np.uint8]
 
     def __init__(self, rows: NDArray[Any]) -> None:
         self.rows = rows
@@ -290,15 +300,34 @@ class FlowRows(_Rows):
         return len(self.rows)
 
     def __getattr__(self, name: str) -> NDArray[Any]:
-        if name not in (FLOW_DTYPE.names or ()):
+        if name not in _FLOW_FIELDS:
             raise AttributeError(name)
-        column: NDArray[Any] = self.rows[name]
+        # Rows are wide, so that each walk along them costs as much as a copy.
+        column: NDArray[Any] = self.rows[name].copy()
+        column.setflags(write=False)
+        self.__dict__[name] = column
         return column
 
     def where(self, mask: Mask) -> FlowRows:
-        return FlowRows(self.rows[mask])
+        chosen = mask.nonzero()[0]
+        return self.take(chosen) if len(chosen) else NO_FLOWS
 
-    @property
+    def take(self, chosen: NDArray[np.int64]) -> FlowRows:
+        """The flows of these numbers, in this order."""
+        # Rows are copied whole by this, and field by field where they are indexed: twenty times as slow.
+        return FlowRows(self.rows.take(chosen))
+
+    def among(self, mask: Mask, test: Callable[[FlowRows], Mask]) -> Mask:
+        """As that of `PacketBatch`."""
+        return _among(mask, lambda chosen: test(self.take(chosen)))
+
+    def judged(self, outcome: NDArray[np.uint8]) -> FlowRows:
+        """The same flows with other outcomes."""
+        rows = self.bytes_view.copy().view(FLOW_DTYPE)
+        rows["outcome"] = outcome
+        return FlowRows(rows)
+
+    @cached_property
     def bytes_view(self) -> NDArray[np.uint8]:
         """The rows as the kernel reads them."""
         return self.rows.view(np.uint8)
@@ -306,7 +335,7 @@ class FlowRows(_Rows):
     @cached_property
     def failed(self) -> Mask:
         """Flows whose opening came to nothing: half open, refused or silent."""
-        return (self.outcome >= Outcome.HALF_OPEN) & (self.outcome <= Outcome.SILENT)
+        return (self.outcome >= _HALF_OPEN) & (self.outcome <= _SILENT)
 
     @cached_property
     def probes(self) -> Mask:
@@ -321,15 +350,13 @@ for _name, _code in LAYOUT:
     BYTES_PER_PACKET += np.dtype(_code).itemsize
 
 
-class PacketBatch(_Rows):
-    """Decoded packets as columns, one row a packet, with what the flow table knows of each.
+class PacketRows(Rows):
+    """Packets as columns, one row a packet, with what the flow table knows of each.
 
     Addresses are 128 bits in two columns, IPv4 as ::ffff:a.b.c.d; `version` tells them apart. `time` is the capture's own, `clock`
     never runs backwards, both int64 ns. `index` counts the packets of the run. `length` is the IP datagram's length in bytes,
     `payload_length` what is behind the TCP or UDP header, for ICMP the whole message. `network` and `transport` are
     offsets into the frame (0: none). What a packet does not have is 0.
-
-    `now` is the clock at the batch's end; `final` marks the empty batch after the last packet.
     """
 
     time: NDArray[np.int64]
@@ -339,7 +366,6 @@ class PacketBatch(_Rows):
     captured: NDArray[np.uint32]
     wire_length: NDArray[np.uint32]
     length: NDArray[np.uint32]
-    payload_length: NDArray[np.uint32]
     ip_id: NDArray[np.uint32]
     tcp_seq: NDArray[np.uint32]
     interface: NDArray[np.uint16]
@@ -349,44 +375,9 @@ class PacketBatch(_Rows):
     fragment_offset: NDArray[np.uint16]
     icmp_id: NDArray[np.uint16]
     icmp_seq: NDArray[np.uint16]
-    ttl: NDArray[np.uint8]
-    sctp_chunk: NDArray[np.uint8]
-    cast: NDArray[np.uint8]
     fragment: NDArray[np.uint16]
     malformed: NDArray[np.uint8]
     flow: NDArray[np.uint8]
-
-    def __init__(
-        self,
-        block: NDArray[np.uint8],
-        data: NDArray[np.uint8],
-        *,
-        now: int,
-        interfaces: Sequence[str] = (),
-        decided: FlowRows | None = None,
-        ended: FlowRows | None = None,
-        final: bool = False,
-    ) -> None:
-        self.block = block
-        self.data = data
-        self.now = now
-        self.interfaces = interfaces
-        self.decided = decided if decided is not None else NO_FLOWS
-        self.ended = ended if ended is not None else NO_FLOWS
-        self.final = final
-
-    def __len__(self) -> int:
-        return len(self.block) // BYTES_PER_PACKET
-
-    def __getattr__(self, name: str) -> NDArray[Any]:
-        try:
-            dtype, start = _OFFSETS[name]
-        except KeyError:
-            raise AttributeError(name) from None
-        n = len(self)
-        column: NDArray[Any] = self.block[start * n : (start + dtype.itemsize) * n].view(dtype)
-        self.__dict__[name] = column
-        return column
 
     @cached_property
     def to_one_host(self) -> Mask:
@@ -418,10 +409,53 @@ class PacketBatch(_Rows):
         """Packets of an initiator whom nobody had answered before."""
         return (self.flow & _UNANSWERED) != 0
 
+
+class PacketBatch(PacketRows):
+    """The packets that came together, and the flows that were decided or ended meanwhile.
+
+    `now` is the clock at the batch's end; `final` marks the empty batch after the last packet.
+    """
+
+    def __init__(
+        self,
+        block: NDArray[np.uint8],
+        data: NDArray[np.uint8],
+        *,
+        now: int,
+        interfaces: Sequence[str] = (),
+        decided: FlowRows | None = None,
+        ended: FlowRows | None = None,
+        final: bool = False,
+    ) -> None:
+        self.block = block
+        self._size = len(block) // BYTES_PER_PACKET
+        self.data = data
+        self.now = now
+        self.interfaces = interfaces
+        self.decided = decided if decided is not None else NO_FLOWS
+        self.ended = ended if ended is not None else NO_FLOWS
+        self.final = final
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        try:
+            dtype, start = _OFFSETS[name]
+        except KeyError:
+            raise AttributeError(name) from None
+        column: NDArray[Any] = np.ndarray(self._size, dtype, self.block, start * self._size)
+        self.__dict__[name] = column
+        return column
+
     def where(self, mask: Mask, decided: FlowRows, ended: FlowRows) -> PacketBatch:
         """A batch of the packets that `mask` selects and of the flows given."""
         block = np.concatenate([getattr(self, name)[mask].view(np.uint8) for name in _OFFSETS])
         return PacketBatch(block, self.data, now=self.now, interfaces=self.interfaces, decided=decided, ended=ended, final=self.final)
+
+    def among(self, mask: Mask, test: Callable[[PacketRows], Mask]) -> Mask:
+        """Those packets in `mask` that a test selects, which is given these packets only: for a test of many steps that few packets come to."""
+        return _among(mask, lambda chosen: test(_SomePackets(self, chosen)))
 
     def icmp_about(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """What the ICMP messages in `rows` speak of (`ABOUT_DTYPE`): quoted packet, gateway and route, pointer or target."""
@@ -432,6 +466,32 @@ class PacketBatch(_Rows):
 
     def __iter__(self) -> Iterator[Packet]:
         return (Packet(self, row) for row in range(len(self)))
+
+
+class _SomePackets(PacketRows):
+    """Packets of a batch; each column is gathered when it is first asked for."""
+
+    def __init__(self, batch: PacketBatch, chosen: NDArray[np.int64]) -> None:
+        self._batch = batch
+        self._chosen = chosen
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        if name not in _OFFSETS:
+            raise AttributeError(name)
+        column: NDArray[Any] = getattr(self._batch, name)[self._chosen]
+        self.__dict__[name] = column
+        return column
+
+
+def _among(mask: Mask, test: Callable[[NDArray[np.int64]], Mask]) -> Mask:
+    found = np.zeros(len(mask), np.bool_)
+    chosen = mask.nonzero()[0]
+    if len(chosen):
+        found[chosen] = test(chosen)
+    return found
 
 
 class Packet:

@@ -7,15 +7,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from iplog_core.classic.translation import Translation, nothing_to_log
 from iplog_core.errors import ConfigError, did_you_mean
 from iplog_core.layers import Layers, merged
 from iplog_core.origin import COMMAND_LINE, ENVIRONMENT, PREFIX, Origins, Place
 from iplog_core.settings import Settings
 from iplog_core.toml import dump_key, is_text, parse_value, read_document
 from iplog_core.validation import Faults, validate
+
+if TYPE_CHECKING:
+    from iplog_core.classic.translation import Translation
 
 T = TypeVar("T")
 
@@ -77,20 +79,26 @@ def load(
     path = _find(file, default_files)
     faults: list[str] = []
     layers = Layers()
-    translation = Translation(layers)
-    if path is not None and _is_classic(path):
+    translation: Translation | None = None
+    if classic or (path is not None and _is_classic(path)):
+        # Imported for those who need it: the grammar of the classic program is a tenth of what a start takes.
+        from iplog_core.classic.translation import Translation, nothing_to_log
+
+        translation = Translation(layers)
+    if translation and path is not None and _is_classic(path):
         translation.add_file(_read(path, Path.read_bytes), str(path))
     elif path is not None:
         layers.add(_read(path, read_document), str(path))
     layers.add(_from_environment(os.environ if environ is None else environ, faults), ENVIRONMENT)
     layers.add(_from_assignments(assignments, faults), COMMAND_LINE)
-    translation.add_options(classic)
-    faults += translation.faults
+    if translation:
+        translation.add_options(classic)
+        faults += translation.faults
     settings = _validated(layers.table, layers.origin, path, faults)
     places = layers.rules if len(settings.rules) == len(layers.rules) else []  # not where the array has a fault
     settings = settings.model_copy(update={"rules": [*settings.rules, *rules]})
     places = [*places, *(Place(COMMAND_LINE, "--rule") for _ in rules)]
-    if (classic or (path is not None and _is_classic(path))) and (fault := nothing_to_log(settings.rules, places)):
+    if translation and (fault := nothing_to_log(settings.rules, places)):
         faults.append(fault)
     return Config(
         settings=settings,
@@ -100,8 +108,8 @@ def load(
         disable=_names(disable),
         rules=tuple(places),
         faults=tuple(faults),
-        skipped=translation.skipped,
-        notes=tuple(translation.notes),
+        skipped=translation.skipped if translation else [],
+        notes=tuple(translation.notes) if translation else (),
     )
 
 

@@ -99,9 +99,9 @@ class Detector(Generic[S]):
         self._trackers.append(tracker)
         return tracker
 
-    def random_walk(self, *, heard: bool = False, narrow: bool = False) -> RandomWalk:
+    def random_walk(self, *, heard: bool = False, narrow: bool = False, weight: float = 1.0) -> RandomWalk:
         """Make a test of whose first contacts mostly fail (see `RandomWalk`)."""
-        walk = RandomWalk(heard=heard, narrow=narrow)
+        walk = RandomWalk(heard=heard, narrow=narrow, weight=weight)
         self._trackers.append(walk)
         return walk
 
@@ -136,6 +136,11 @@ class Detector(Generic[S]):
     def goes_on(self, tracker: Tracker | RandomWalk) -> bool:
         """Whether a tracker knows what it knew when `restore` was called."""
         return id(tracker) not in self._afresh
+
+    @property
+    def trackers(self) -> Sequence[Tracker | RandomWalk]:
+        """The trackers and random walks, in the order in which they were made: before the first batch, since the memory is shared out among them then."""
+        return self._trackers
 
     @property
     def evicted(self) -> int:
@@ -192,9 +197,11 @@ class PacketDetector(Detector[S]):
     """The simplest detector: `on_packet` is called for each packet, and `self.alert(kind, packet)` reports it.
 
     What one source does to one target again is the same episode, until it was quiet for `expiry` seconds. A packet costs microseconds here, not nanoseconds.
+    Of kinds that are not in `kinds` it may report `OTHER_KINDS`.
     """
 
     expiry: ClassVar[float] = 60.0
+    OTHER_KINDS: ClassVar[int] = 8
 
     def on_packet(self, packet: Packet) -> None:
         """Look at one packet. It is valid until this returns."""
@@ -205,13 +212,15 @@ class PacketDetector(Detector[S]):
         self._by_kind: dict[str, Tracker] = {}
         self._open: dict[tuple[str, tuple[int, int], tuple[int, int], int], _Found] = {}
         super().__init__(settings, context)
+        self._alerts = {kind: self._pairs() for kind in self.kinds}
+        self._others = [self._pairs() for _ in range(self.OTHER_KINDS)]
 
     def on_batch(self, batch: PacketBatch) -> None:
         self._found = {}
         for packet in batch:
             self.on_packet(packet)
         for kind in sorted(self._found.keys() - self._by_kind.keys()):
-            self._make_tracker(kind)
+            self._take_tracker(kind)
         for kind, tracker in sorted(self._by_kind.items()):
             found = self._found.get(kind, {})
             where = np.zeros(len(batch), np.bool_)
@@ -230,15 +239,20 @@ class PacketDetector(Detector[S]):
 
     def restore(self, saved: dict[str, Any], now: int) -> bool:
         for kind in saved["kinds"]:
-            self._make_tracker(str(kind))
+            self._take_tracker(str(kind))
         whole = super().restore(saved, now)
         for kind, src, dst, version, severity, evidence in saved["said"]:
             if self.goes_on(self._by_kind[kind]):
                 self._open[kind, src, dst, version] = _Found(0, severity, evidence)
         return whole
 
-    def _make_tracker(self, kind: str) -> None:
-        self._by_kind[kind] = self.tracker(key="pair", threshold=1, memory=self.expiry, expiry=self.expiry)
+    def _pairs(self) -> Tracker:
+        return self.tracker(key="pair", threshold=1, memory=self.expiry, expiry=self.expiry)
+
+    def _take_tracker(self, kind: str) -> None:
+        if kind not in self._alerts and not self._others:
+            raise ValueError(f"more than {self.OTHER_KINDS} kinds of alerts that are not in `kinds`, such as {kind!r}")
+        self._by_kind[kind] = self._alerts[kind] if kind in self._alerts else self._others.pop(0)
 
     def _tell(self, kind: str, episode: Episode, found: dict[int, _Found]) -> None:
         key = (kind, episode.src, episode.dst, episode.version)

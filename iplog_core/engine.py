@@ -19,18 +19,19 @@ from iplog_core.addresses import address
 from iplog_core.batch import BYTES_PER_PACKET, FLOW_DTYPE, FlowRows, Kind, Malformed, Outcome, PacketBatch, RawBatch
 from iplog_core.capture.merge import rows_of
 from iplog_core.detector import Detector, DetectorContext
-from iplog_core.errors import IplogError, PluginError
+from iplog_core.errors import ConfigError, IplogError, PluginError
 from iplog_core.events import Alert, Event, Records, Severity, Stats
 from iplog_core.kernel.decode import decode
 from iplog_core.kernel.flows import Flows
 from iplog_core.kernel.fragments import Fragments
 from iplog_core.loader import reason
+from iplog_core.memory import core_capacities, least_memory, named, share_out, table_stats
 from iplog_core.outlet import Outlet
 
 if TYPE_CHECKING:
     from iplog_core.allow import AllowList, AllowLists
     from iplog_core.capture.source import Source
-    from iplog_core.events import InterfaceStats
+    from iplog_core.events import InterfaceStats, TableStats
     from iplog_core.host import Host
     from iplog_core.notices import Notices
     from iplog_core.rules import Rules
@@ -86,6 +87,7 @@ class Engine:
     """Run packets from a source through flows, rules and detectors, and bring the events to the sinks in order.
 
     `progress` is called after each batch. `log` takes lines about iplog itself. `since` and `until` (ns) leave out the packets before and from then on.
+    With `stats` the counters are the last event; `measure` adds to them what differs from run to run.
     With a `state`, what is known is taken from it at the first packet and saved in it at the end: what is open then stays open.
     A watch has `notices`, which the sinks write as they come, `interfaces`, which tells what the capture counts, and `patience`, the seconds that the
     sinks have at its end.
@@ -103,6 +105,7 @@ class Engine:
         log: Callable[[str], None],
         alerts_only: bool = False,
         stats: bool = False,
+        measure: Callable[[Stats], None] | None = None,
         when_full: Literal["block", "drop"] = "block",
         since: int | None = None,
         until: int | None = None,
@@ -129,6 +132,7 @@ class Engine:
         self._patience = patience
         self._muted = frozenset(settings.mute)
         self._with_stats = stats
+        self._measure = measure
         self._stats = Stats()
         self._alert_counts: Counter[str] = Counter()
         self._sources: Counter[tuple[int, int]] = Counter()
@@ -138,10 +142,15 @@ class Engine:
         self._next_save = monotonic() + _BETWEEN_SAVES
         self._interfaces: Sequence[str] = ()
         self._flow_settings = settings.flows
-        self._flows = _flows(settings.flows, _kinds_of_ends(host.detectors))
-        self._fragments = Fragments(settings.flows.datagrams, _ns(settings.flows.fragment_timeout))
+        self._memory = settings.memory
+        flows, contacts, datagrams = core_capacities(self._memory)
+        self._flows = _flows(settings.flows, flows, contacts, _kinds_of_ends(host.detectors))
+        self._fragments = Fragments(datagrams, _ns(settings.flows.fragment_timeout))
         self._context = DetectorContext(self._raise_alert, None if alerts_only else self._found_records)
         self._detectors = [self._guarded(detector, given) for detector, given in host.detectors]
+        if fault := self._lacks_memory():
+            raise ConfigError(fault)
+        self._share_out()
         self._queues: tuple[int, Literal["block", "drop"]] = (settings.queue_size, when_full)
         self._outlets = [self._outlet(sink) for sink in sinks]
         self._replaced: list[Outlet] = []
@@ -232,6 +241,7 @@ class Engine:
     def _change_detectors(self, wanted: Sequence[tuple[type[Detector[Any]], Any]]) -> None:
         before = {type(guarded.detector): guarded for guarded in self._detectors}
         self._detectors, old = [], self._detectors
+        fresh: list[_Guarded] = []
         for cls, settings in wanted:
             kept = before.get(cls)
             if kept is not None and _tell_alike(kept.detector.settings, settings) and kept.failures < FAILURES_ALLOWED:
@@ -239,11 +249,24 @@ class Engine:
                 self._detectors.append(kept)
                 continue
             try:
-                self._detectors.append(self._guarded(cls, settings))
+                fresh.append(self._guarded(cls, settings))
+                self._detectors.append(fresh[-1])
             except PluginError as error:
                 for line in error.faults:
                     self._fault(line)
+        if fault := self._lacks_memory():
+            self._fault(f"{fault} Not run, therefore: {', '.join(guarded.detector.name for guarded in fresh)}.")
+            self._detectors = [guarded for guarded in self._detectors if guarded not in fresh]
         self._detect(self._last(b"", b""), [guarded for guarded in old if guarded not in self._detectors])
+        self._share_out()
+
+    def _lacks_memory(self) -> str | None:
+        """Say what is wrong where the tables cannot do with the memory that there is."""
+        least = least_memory([tracker for guarded in self._detectors for tracker in guarded.detector.trackers])
+        return f"memory: expected {least} or more (MB) for the plugins that run, not {self._memory}." if least > self._memory else None
+
+    def _share_out(self) -> None:
+        share_out(self._memory, [tracker for guarded in self._detectors for tracker in guarded.detector.trackers], self._clock)
 
     def _guarded(self, cls: type[Detector[Any]], settings: Any) -> _Guarded:
         return _Guarded(_made(cls, settings, self._context), self._allowed(cls))
@@ -305,6 +328,7 @@ class Engine:
 
     def _finish(self) -> None:
         """Let all that is still open end after the last packet, or save it."""
+        tables = self._tables() if self._with_stats else {}
         if not self._state:
             self._detect(self._last(*self._flows.finish(self._clock)), self._detectors)
         elif self._notices:
@@ -313,7 +337,12 @@ class Engine:
         stats.time = self._clock
         stats.malformed = dict(sorted(stats.malformed.items()))
         stats.unsupported = self._source.unsupported
-        stats.evicted = self._evicted()
+        if self._with_stats:
+            # How full they were before all ended, and what had no room until then.
+            for name, table in self._tables().items():
+                tables[name].evicted = table.evicted
+        stats.tables = tables
+        stats.evicted = self._flows.evicted + self._fragments.evicted + sum(guarded.detector.evicted for guarded in self._detectors)
         stats.interfaces = self._captured()
         stats.kernel_drops = sum(interface.kernel_drops for interface in stats.interfaces.values())
         stats.queue_drops = self._dropped
@@ -322,7 +351,10 @@ class Engine:
             self._notices.log(f"iplog stopped: {stats.packets:,} packets, {stats.alerts:,} alerts; {lost}.")
             self._emit_notices()
         if self._with_stats:
-            self._emit([stats.model_copy(deep=True)])
+            stats = stats.model_copy(deep=True)
+            if self._measure:
+                self._measure(stats)
+            self._emit([stats])
         if self._state and not self._notices:
             for outlet in self._every_outlet:
                 outlet.stop()  # only then is it known whether all was written
@@ -382,9 +414,10 @@ class Engine:
         self._clock, self._seen = known.clock, known.packets
         faults: list[str] = []
         try:
-            restore_flows(self._flows, known.take("flows"), known.clock)
+            if not restore_flows(self._flows, known.take("flows"), known.clock):
+                self._tell("flows: there is less room for them than before, so that the oldest are left out.")
         except Exception as error:
-            self._flows = _flows(self._flow_settings, self._flows.keep_ends)
+            self._flows = _flows(self._flow_settings, self._flows.capacity, self._flows.contact_capacity, self._flows.keep_ends)
             faults.append(f"flows: {reason(error)}")
         whole: set[str] = set()
         for number, guarded in enumerate(self._detectors):
@@ -395,9 +428,12 @@ class Engine:
                     self._tell(f"{name}: its settings have changed, so that part of what it knew is left out.")
                 elif part is not None:
                     whole.add(name)
+                if guarded.detector.evicted:
+                    self._tell(f"{name}: there is less room for what it knew than before, so that the coldest of it is left out.")
             except (Exception, SystemExit) as error:
                 self._detectors[number] = self._guarded(type(guarded.detector), guarded.detector.settings)
                 faults.append(f"{name}: {reason(error)}")
+        self._share_out()
         try:
             alerts = known.take("alerts") or {"open": ()}
             self._going_on = {str(alert): name for alert, name in alerts["open"] if name in whole}
@@ -470,9 +506,23 @@ class Engine:
             if len(self._sources) > 2 * _SOURCES_COUNTED:
                 self._sources = Counter(dict(self._sources.most_common(_SOURCES_COUNTED)))
 
-    def _evicted(self) -> int:
-        detectors = sum(guarded.detector.evicted for guarded in self._detectors)
-        return self._flows.evicted + self._fragments.evicted + detectors
+    def _tables(self) -> dict[str, TableStats]:
+        flows, contacts = self._flows.tables
+        datagrams, arriving = self._fragments.tables
+        tables = {
+            "flows": table_stats(flows, self._flows.evicted),
+            "contacts": table_stats(contacts),
+            "fragments": table_stats(datagrams, self._fragments.evicted),
+            "fragments, pairs": table_stats(arriving),
+        }
+        for guarded in self._detectors:
+            for name, tracker in named(guarded.detector, guarded.detector.trackers):
+                keys, *values = tracker.tables
+                name = f"{guarded.detector.name}: {name}"
+                tables[name] = table_stats(keys, tracker.evicted)
+                if values:
+                    tables[f"{name}, values"] = table_stats(*values)
+        return tables
 
     def _found_records(self, rows: NDArray[Any]) -> None:
         self._found.records.append(rows)
@@ -587,10 +637,10 @@ def _kinds_of_ends(detectors: Sequence[tuple[type[Detector[Any]], Any]]) -> int:
     return mask
 
 
-def _flows(settings: FlowSettings, keep_ends: int) -> Flows:
+def _flows(settings: FlowSettings, capacity: int, contacts: int, keep_ends: int) -> Flows:
     return Flows(
-        capacity=settings.capacity,
-        contacts=settings.contacts,
+        capacity=capacity,
+        contacts=contacts,
         silent_timeout=_ns(settings.silent_timeout),
         half_open_timeout=_ns(settings.half_open_timeout),
         tcp_idle=_ns(settings.tcp_idle),
@@ -643,7 +693,7 @@ def _merge(found: _Found, interfaces: Sequence[str]) -> list[Event]:
 def _sorted(parts: list[NDArray[Any]]) -> NDArray[Any] | None:
     if len(parts) > 1:
         rows = np.concatenate(parts)
-        return rows[np.lexsort((rows["index"], rows["phase"], rows["clock"]))]
+        return rows.take(np.lexsort((rows["index"], rows["phase"], rows["clock"])))
     return parts[0] if parts else None
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+
+from iplog_core.kernel.records import gather
 
 Severity = Literal["info", "low", "medium", "high"]
 State = Literal["start", "update", "end"]
@@ -49,6 +51,16 @@ not told. `about_*` is what an ICMP message speaks of: the quoted packet of an e
 """
 
 
+_PLACES = {name: (at, dtype.itemsize) for name, (dtype, at, *_) in (RECORD_DTYPE.fields or {}).items()}
+
+
+def record_rows(rows: NDArray[np.int64], columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """Return a record for each row of some columns; what a record has besides them is 0."""
+    records = np.zeros(len(rows), RECORD_DTYPE)
+    gather(list(columns.values()), rows, records.view(np.uint8).reshape(len(rows), RECORD_DTYPE.itemsize), [_PLACES[name] for name in columns])
+    return records
+
+
 class Records:
     """A run of traffic records as columns (`RECORD_DTYPE`), in order."""
 
@@ -65,7 +77,11 @@ class Records:
         return Records(self.rows[part], self.interfaces)
 
 
-class Evidence(BaseModel):
+class _Model(BaseModel):
+    model_config = ConfigDict(defer_build=True)  # a run may raise no alert, and most runs are over no interface
+
+
+class Evidence(_Model):
     """Why an alert was raised: what was tried, what came back, the first few samples, the counts. Detectors add fields of their own."""
 
     model_config = ConfigDict(extra="allow")
@@ -85,7 +101,7 @@ class Evidence(BaseModel):
     pending: int | None = None
 
 
-class Alert(BaseModel):
+class Alert(_Model):
     """An episode that a detector reports: its start, each tenfold of its packets, and its end share one `id`.
 
     Times are ns since the epoch on the packet clock; `time` is when this alert was decided. `line` is a template for the text of the start where the
@@ -121,14 +137,14 @@ class Alert(BaseModel):
     line: str | None = None
 
 
-class Notice(BaseModel):
+class Notice(_Model):
     """What iplog says of itself, such as `iplog started.`: one line. `time` is that of the wall clock, in ns since the epoch."""
 
     time: int
     message: str
 
 
-class InterfaceStats(BaseModel):
+class InterfaceStats(_Model):
     """What the capture of an interface counts: packets received, those that the kernel dropped for want of room in the ring, those that the
     interface dropped; the size of the ring in bytes, and the packets received in each of the last seconds."""
 
@@ -139,8 +155,24 @@ class InterfaceStats(BaseModel):
     rate: float = 0.0
 
 
-class Stats(BaseModel):
-    """The counters of a run."""
+class TableStats(_Model):
+    """How full a table is: its entries, how many there may be, how many were forgotten for want of room.
+
+    `used` are the bytes of it that were ever used, `memory` those that it has.
+    """
+
+    entries: int = 0
+    capacity: int = 0
+    evicted: int = 0
+    used: int = 0
+    memory: int = 0
+
+
+class Stats(_Model):
+    """The counters of a run.
+
+    `tables` are those in which flows and the detectors' findings are kept. `rate`, in packets a second, and `peak_memory`, in bytes, differ from run to run.
+    """
 
     time: int = 0
     packets: int = 0
@@ -156,6 +188,9 @@ class Stats(BaseModel):
     malformed: dict[str, int] = Field(default_factory=dict)
     plugin_errors: dict[str, int] = Field(default_factory=dict)
     interfaces: dict[str, InterfaceStats] = Field(default_factory=dict)
+    tables: dict[str, TableStats] = Field(default_factory=dict)
+    rate: float = 0.0
+    peak_memory: int = 0
 
 
 Event = Records | Alert | Stats | Notice

@@ -7,12 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pluggy
-
-from iplog_core import hookspec
 from iplog_core.config import Config
 from iplog_core.detector import Detector
 from iplog_core.errors import ConfigError, PluginError, did_you_mean
+from iplog_core.hookspec import HookManager
 from iplog_core.installed import Installed, installed
 from iplog_core.loader import Plugin, load_plugin, reason
 from iplog_core.origin import COMMAND_LINE, ENVIRONMENT, Key
@@ -45,8 +43,7 @@ class Host:
         self.plugins: dict[str, Plugin] = {}
         self.plugin_settings: dict[str, PluginSettings] = {}
         self.faults = list(config.faults)
-        self._manager = pluggy.PluginManager("iplog")
-        self._manager.add_hookspecs(hookspec)
+        self._manager = HookManager()
 
     @classmethod
     def load(cls, config: Config) -> Host:

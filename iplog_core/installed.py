@@ -48,7 +48,8 @@ def installed() -> list[Installed]:
             declared = [point for point in distribution.entry_points if point.group in (GROUP, OPTIONAL_GROUP)]
             if not declared:
                 continue
-            name, version = distribution.metadata["Name"], distribution.version
+            about = distribution.metadata  # read anew each time that it is asked for
+            name, version = about["Name"], about["Version"]
             if _normalised(name) not in seen:
                 found += [Installed(point.name, name, version, point.group, point) for point in declared]
                 seen.add(_normalised(name))

@@ -15,7 +15,7 @@ import pluggy
 from iplog_core import hookspec
 from iplog_core.detector import Detector
 from iplog_core.errors import PluginError, did_you_mean
-from iplog_core.hookspec import API_VERSION
+from iplog_core.hookspec import API_VERSION, HookManager
 from iplog_core.installed import Installed
 from iplog_core.settings import DetectorSettings, PluginSettings, SinkSettings
 from iplog_core.single import SingleFile
@@ -120,8 +120,7 @@ def _check_api(owner: Owner, module: Any) -> None:
 
 def _hooks(owner: Owner, module: Any) -> dict[str, Callable[..., Any]]:
     """Return the hook functions of a plugin by the name of their hook."""
-    manager = pluggy.PluginManager("iplog")
-    manager.add_hookspecs(hookspec)
+    manager = HookManager()
     try:
         manager.register(module)
     except pluggy.PluginValidationError as error:

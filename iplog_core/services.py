@@ -19,6 +19,11 @@ def service(port: int, proto: Protocol) -> str | None:
     return _services()[0].get((port, proto))
 
 
+def services(proto: Protocol) -> dict[int, str]:
+    """Return the services that ports are known for."""
+    return {port: name for (port, of), name in _services()[0].items() if of == proto}
+
+
 def port_number(name: str, proto: Protocol) -> int | None:
     """Return the port of a service by its name or an alias, in any case; None where the protocol has no such service."""
     return _services()[1].get((name.lower(), proto))

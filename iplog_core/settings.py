@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 MINUTE = 60.0
@@ -43,7 +44,8 @@ def duration_text(seconds: float) -> str:
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    # A model is built when it is first used: those of base classes, and of plugins that only say what they can, never are.
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, defer_build=True)
 
 
 class PluginSettings(_Table):
@@ -61,16 +63,13 @@ class SinkSettings(PluginSettings):
 
 
 class FlowSettings(_Table):
-    """The `[flows]` table: when a flow's outcome is decided, and how many are kept."""
+    """The `[flows]` table: when a flow's outcome is decided, and what is forgotten when."""
 
     silent_timeout: Duration = Field(5.0, description="Seconds without an answer that make a flow silent.")
     half_open_timeout: Duration = Field(5.0, description="Seconds after a SYN-ACK without the initiator's ACK that make a flow half open.")
     tcp_idle: Duration = Field(900.0, description="Seconds without a packet after which an open TCP connection is forgotten.")
     udp_idle: Duration = Field(120.0, description="Seconds without a packet that end a UDP conversation, an ICMP exchange or a failed attempt.")
     closed_idle: Duration = Field(10.0, description="Seconds that a closed TCP connection is remembered.")
-    capacity: int = Field(131072, ge=1, le=16_777_216, description="Flows kept at the most; the coldest go first.")
-    contacts: int = Field(131072, ge=1, le=16_777_216, description="First contacts remembered at the most.")
-    datagrams: int = Field(2048, ge=1, le=1_048_576, description="Fragmented datagrams under way at the most.")
     fragment_timeout: Duration = Field(30.0, description="Seconds that a datagram's fragments are waited for.")
 
 
@@ -94,7 +93,7 @@ class NameSettings(_Table):
     capacity: int = Field(16384, ge=1, le=1_048_576, description="Names remembered at the most.")
     wait: Duration = Field(0.5, description="How long a line is held back for a name at the most, when watching.")
     timeout: Duration = Field(5.0, description="How long a name server may take to answer.")
-    servers: list[IPvAnyAddress] = Field(default_factory=list, description="Name servers to ask; default: those of /etc/resolv.conf.")
+    servers: list[IPv4Address | IPv6Address] = Field(default_factory=list, description="Name servers to ask; default: those of /etc/resolv.conf.")
 
 
 class Settings(_Table):
@@ -110,6 +109,7 @@ class Settings(_Table):
     alerts_only: bool = Field(False, description="Write no traffic, only alerts.")
     log_dest: bool | None = Field(None, description="Name the destination in each line; default: over captures and in promiscuous mode.")
     plugin_paths: list[Path] = Field(default_factory=list, description="Single-file plugins to load.")
+    memory: int = Field(48, ge=1, le=65536, description="MB for all tables: flows, and what detectors know. What has no room is forgotten, the coldest first.")
     batch_size: int = Field(8192, ge=1, le=65536, description="Packets handled at a time; changes the speed, never the output.")
     queue_size: int = Field(65536, ge=1, le=16_777_216, description="Events that may wait for a sink.")
     when_full: Literal["block", "drop"] | None = Field(None, description="What a full sink queue does; default: block for captures, drop live.")

@@ -199,12 +199,16 @@ def saved_flows(flows: Flows) -> dict[str, Any]:
     return {"flows": rows, "contacts": contacts}
 
 
-def restore_flows(flows: Flows, saved: dict[str, Any] | None, now: int) -> None:
-    """Put what `saved_flows` returned when the clock stood at `now` into an empty table, the oldest left out where it is smaller. Raise ValueError."""
+def restore_flows(flows: Flows, saved: dict[str, Any] | None, now: int) -> bool:
+    """Put what `saved_flows` returned when the clock stood at `now` into an empty table. Return False where that is smaller, and the oldest are left out.
+
+    Raise ValueError where it cannot be what was saved.
+    """
     if saved is None:
         raise ValueError("there are none")
     rows, contacts = saved_rows(saved["flows"], _FLOW), saved_rows(saved["contacts"], _CONTACT)
     flows.load(_newest(rows, flows.capacity), _newest(contacts, flows.contact_capacity), now)
+    return len(rows) <= flows.capacity and len(contacts) <= flows.contact_capacity
 
 
 _FLOW, _CONTACT = (np.asarray(row).dtype for row in layout())

@@ -38,6 +38,16 @@ def system_log_times(times: NDArray[Any]) -> list[str]:
     return [texts[second] for second in seconds]
 
 
+def utc_second(second: int) -> bytes:
+    """Return what stands before the point in the text of a time."""
+    return _second(second).encode()
+
+
+def local_second(second: int) -> bytes:
+    """Return the text of a time in seconds as the system log has it."""
+    return _local(second).encode()
+
+
 @lru_cache(maxsize=1024)
 def _second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from datetime import date, time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 def parse_value(text: str) -> Any:
     """Return the TOML value that `text` is, else `text` itself."""
+    import tomllib
+
     try:
         document = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -44,6 +45,8 @@ def dump_key(key: str) -> str:
 
 def read_document(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raise OSError, or ValueError with `, line N, column M: what is wrong.` to put behind the file's name."""
+    import tomllib  # here, since most runs read no TOML
+
     content = path.read_bytes()
     try:
         text = content.decode()

@@ -33,8 +33,8 @@ def batches_with_flows(frames: Sequence[Frame], sizes: int | Sequence[int], **ti
     """Decode frames and let the flow table see them, as detectors get them: the last batch is empty and final."""
     settings = FlowSettings(**timeouts)
     flows = Flows(
-        capacity=settings.capacity,
-        contacts=settings.contacts,
+        capacity=65536,
+        contacts=65536,
         **{name: round(getattr(settings, name) * 1e9) for name in ("silent_timeout", "half_open_timeout", "tcp_idle", "udp_idle", "closed_idle")},
     )
     now = 0

@@ -98,7 +98,7 @@ def test_the_settings_in_force_are_shown_with_where_they_come_from(site, bare_ip
         "batch_size = 7  # environment",
         "queue_size = 8  # command line",
         'rules = ["ignore tcp", "log tcp"]  # iplog.toml, command line',
-        "capacity = 131072  # default",
+        "capacity = 16384  # default",
         "ports = 9  # iplog.toml",
     ]
     assert [line for line in expected if line not in output] == []

@@ -8,10 +8,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from sites import Iplog
 
 import iplog_core
+from iplog_core.testing import write_pcap
 
 HEAVY = ("numpy", "pydantic", "pluggy", "dpkt", "tqdm", "asyncio", "email", "difflib", "importlib.metadata")
+NOT_TO_READ = (
+    "asyncio", "communityid", "difflib", "dns", "dpkt", "logging", "multiprocessing", "orjson", "psutil", "pydantic.networks", "ssl", "subprocess", "tomllib",
+    "tqdm", "iplog_jsonl", "iplog_syslog", "iplog_core.allow", "iplog_core.catalogue", "iplog_core.classic", "iplog_core.names", "iplog_core.process",
+    "iplog_core.rule_grammar", "iplog_core.rules", "iplog_core.state", "iplog_core.testing",
+)  # fmt: skip
 
 
 def test_the_version_is_printed(iplog):
@@ -24,9 +31,25 @@ def test_the_version_is_that_of_the_distribution():
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["read", "--help"], ["config", "--help"], ["plugins", "--help"]])
 def test_what_is_not_needed_is_not_imported(iplog, arguments):
-    program = f"import sys; from iplog_core.cli.main import main; main({arguments!r}); print([m for m in {HEAVY!r} if m in sys.modules])"
+    assert imported(HEAVY, arguments, iplog) == []
+
+
+def test_reading_imports_only_what_it_needs(iplog):
+    write_pcap(iplog.folder / "empty.pcap", [])
+    assert imported(NOT_TO_READ, ["read", "empty.pcap"], iplog) == []
+
+
+def imported(modules: tuple[str, ...], arguments: list[str], iplog: Iplog) -> list[str]:
+    """Run iplog with arguments, and return those of `modules` that it imported, all plugins enabled that run by default."""
+    program = f"import sys; from iplog_core.cli.main import main; main({arguments!r}); print(*(m for m in {modules!r} if m in sys.modules))"
     done = subprocess.run([iplog.command[0], "-c", program], env=iplog.environment, cwd=iplog.folder, capture_output=True, text=True, timeout=60)
-    assert done.stdout.splitlines()[-1] == "[]"
+    return done.stdout.splitlines()[-1].split()
+
+
+def test_no_library_starts_threads_that_nobody_needs(iplog):
+    program = "import os; from iplog_core.cli.main import main; main(['read', 'x.pcap']); print(len(os.listdir('/proc/self/task')))"
+    done = subprocess.run([iplog.command[0], "-c", program], env=iplog.environment, cwd=iplog.folder, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "1\n"
 
 
 @pytest.mark.parametrize("command", ["read", "interfaces", "plugins", "config"])

@@ -105,9 +105,9 @@ def test_of_two_default_files_the_first_that_exists_is_read(file, tmp_path):
 
 
 def test_each_setting_knows_where_it_comes_from(file):
-    text = "batch_size = 7\nqueue_size = 7\n[flows]\ncapacity = 9"
-    config = loaded(text, file, {"IPLOG__QUEUE_SIZE": "8"}, "flows.contacts=9")
-    keys = [("batch_size",), ("queue_size",), ("flows", "capacity"), ("flows", "contacts"), ("flows", "tcp_idle")]
+    text = "batch_size = 7\nqueue_size = 7\n[names]\ncapacity = 9"
+    config = loaded(text, file, {"IPLOG__QUEUE_SIZE": "8"}, "names.wait=9")
+    keys = [("batch_size",), ("queue_size",), ("names", "capacity"), ("names", "wait"), ("names", "timeout")]
     assert [config.origin.of(key) for key in keys] == [str(file), "environment", str(file), "command line", "default"]
 
 
@@ -177,7 +177,7 @@ def test_whatever_is_assigned_gives_settings_or_says_what_is_wrong(assignments, 
     assert len(told.getvalue().splitlines()) == len(config.faults)
 
 
-KEYS = st.sampled_from(["enable", "rules", "batch_size", "flows", "flows.capacity", "flows.tcp_idle", "plugins", "plugins.x", "plugins.x.y"])
+KEYS = st.sampled_from(["enable", "rules", "batch_size", "flows", "flows.udp_idle", "flows.tcp_idle", "plugins", "plugins.x", "plugins.x.y"])
 VALUES = st.sampled_from(["1", "-1", "1e400", "nan", "[]", "[[1]]", "{}", "{a=1}", "true", "x", "1979-05-27", "[" * 300 + "]" * 300]) | st.text()
 
 
@@ -211,8 +211,8 @@ def test_any_file_is_a_configuration_or_one_clear_fault(tmp_path_factory, conten
         ("enable = ['text', 3]", "iplog.toml, enable[1]: expected text, not 3."),
         ("when_full = 'blok'", "iplog.toml, when_full: expected 'block' or 'drop', not \"blok\". Did you mean block?"),
         ("flows = 3", "iplog.toml, flows: expected a table, not 3."),
-        ("[flows]\ncapcity = 3", "iplog.toml: [flows] capcity: no such setting. Did you mean capacity? There are: "),
-        ("[flows]\ncapacity = 0", "iplog.toml: [flows] capacity: expected 1 or more, not 0."),
+        ("[names]\ncapcity = 3", "iplog.toml: [names] capcity: no such setting. Did you mean capacity? There are: "),
+        ("[names]\ncapacity = 0", "iplog.toml: [names] capacity: expected 1 or more, not 0."),
         ("[flows]\ntcp_idle = '5 ly'", "iplog.toml: [flows] tcp_idle: expected seconds, or a number with ms, s, m, h or d, such as 90 or '4h', not \"5 ly\"."),
         ("[flow]\nx = 1", "iplog.toml: [flow]: no such table. Did you mean [flows]?"),
         ("[tcp_scan]\nx = 1", "iplog.toml: [tcp_scan]: no such table. A plugin's settings stand in [plugins.tcp_scan]."),
@@ -228,7 +228,7 @@ def test_a_fault_names_file_table_and_key_and_what_would_be_right(text, said, fi
     [
         ("IPLOG__ENBLE", "IPLOG__ENBLE: no such setting. Did you mean IPLOG__ENABLE? There are: "),
         ("IPLOG__BATCH_SIZE", 'IPLOG__BATCH_SIZE: expected a whole number, not "x".'),
-        ("IPLOG__FLOWS__CAPCITY", "IPLOG__FLOWS__CAPCITY: no such setting. Did you mean IPLOG__FLOWS__CAPACITY? There are: "),
+        ("IPLOG__NAMES__CAPCITY", "IPLOG__NAMES__CAPCITY: no such setting. Did you mean IPLOG__NAMES__CAPACITY? There are: "),
         ("IPLOG__PLUGIN__TCP_SCAN__PORTS", "IPLOG__PLUGIN: no such table. Did you mean IPLOG__PLUGINS?"),
         ("IPLOG__", "IPLOG__: no setting's name; expected one such as IPLOG__ENABLE or "),
         ("IPLOG____X", "IPLOG____X: no setting's name; expected one such as IPLOG__ENABLE or "),
@@ -243,7 +243,7 @@ def test_a_fault_in_the_environment_names_the_variable(variable, said):
     ("assignment", "said"),
     [
         ("batch_size=x", '--set batch_size: expected a whole number, not "x".'),
-        ("flows.capacity=0", "--set flows.capacity: expected 1 or more, not 0."),
+        ("names.capacity=0", "--set names.capacity: expected 1 or more, not 0."),
         ("batch_siz=1", "--set batch_siz: no such setting. Did you mean batch_size? There are: "),
         ("batch_size", "--set batch_size: no assignment; expected KEY=VALUE, such as plugins.tcp_scan.ports=20."),
         ("=1", "--set : no assignment; expected KEY=VALUE, such as plugins.tcp_scan.ports=20."),
@@ -256,12 +256,12 @@ def test_a_fault_of_an_assignment_names_it(assignment, said):
 
 
 def test_all_faults_are_told_at_once(file):
-    config = loaded("batch_size = 0\nenbale = 1\n[flows]\ncapacity = 0", file, {"IPLOG__NOPE": "1"}, "queue_size=x", "nonsense")
+    config = loaded("batch_size = 0\nenbale = 1\n[names]\ncapacity = 0", file, {"IPLOG__NOPE": "1"}, "queue_size=x", "nonsense")
     assert len(config.faults) == 6
 
 
 def test_what_an_empty_table_leaves_out_has_its_default(file):
-    assert loaded("[flows]\n", file).origin.of(("flows", "capacity")) == "default"
+    assert loaded("[flows]\n", file).origin.of(("flows", "tcp_idle")) == "default"
 
 
 def test_a_setting_with_a_fault_has_its_default(file):

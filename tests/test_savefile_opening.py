@@ -165,10 +165,10 @@ class FailingDisk(io.FileIO):
 
 
 def test_a_read_error_keeps_what_was_read(folder: Path) -> None:
-    Path("evening.pcap").write_bytes(capture(b"one", b"two"))
-    source = Savefile("evening.pcap", _Input(FailingDisk("evening.pcap")), 7)
+    Path("evening.pcap.gz").write_bytes(gzip.compress(capture(b"one", b"two")))
+    source = Savefile("evening.pcap.gz", _Input(FailingDisk("evening.pcap.gz")), 7)
     assert packets_of(source) == [b"one", b"two"]
-    assert source.faults == [f"evening.pcap: reading failed ({os.strerror(errno.EIO)}); the 2 packets before it were read."]
+    assert source.faults == [f"evening.pcap.gz: reading failed ({os.strerror(errno.EIO)}); the 2 packets before it were read."]
 
 
 def test_the_position_grows_up_to_the_size_of_the_file(folder: Path) -> None:

@@ -28,10 +28,11 @@ from iplog_core import Alert, Detector, DetectorSettings, IplogError, Packet, Pa
 from iplog_core.detector import AlertKind
 from iplog_core.engine import Engine, Report
 from iplog_core.events import Records
+from iplog_core.kernel.flows import Flows
 from iplog_core.notices import Notices
-from iplog_core.settings import FlowSettings, Settings
+from iplog_core.settings import Settings
 from iplog_core.sink import Sink
-from iplog_core.state import Known, StateFile
+from iplog_core.state import Known, StateFile, restore_flows, saved_flows
 from iplog_core.testing import EPOCH, Frame, Kept, MemorySource, handshake, in_order, raw_batch, refused, tcp
 from iplog_flood import Flood
 from iplog_flood import Settings as FloodSettings
@@ -238,10 +239,10 @@ def test_a_run_without_packets_leaves_the_state_alone(state: Path) -> None:
 
 def test_a_smaller_flow_table_takes_the_newest_flows(state: Path) -> None:
     Run([tcp(dport=port, at=port) for port in range(1, 5)], state, Ports)
-    host = host_of(Ports, flows=FlowSettings(capacity=2, contacts=2))
-    engine = Engine(host, MemorySource([tcp("192.0.2.7", at=4)]), [], None, state=StateFile(state, print), log=print)
-    engine.run()
-    assert sorted(taken(state, "flows")["contacts"]["time"].tolist()) == [round((EPOCH + 4) * 1e9)] * 2
+    names = ("silent_timeout", "half_open_timeout", "tcp_idle", "udp_idle", "closed_idle")
+    small = Flows(capacity=2, contacts=2, **dict.fromkeys(names, round(1e12)))
+    assert not restore_flows(small, taken(state, "flows"), round((EPOCH + 4) * 1e9))
+    assert sorted(saved_flows(small)["contacts"]["time"].tolist()) == [round((EPOCH + at) * 1e9) for at in (3, 4)]
 
 
 # A watch

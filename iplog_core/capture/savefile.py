@@ -13,6 +13,7 @@ from select import select
 from iplog_core.batch import RawBatch
 from iplog_core.capture.compressed import CorruptStreamError, Unpacked, compression
 from iplog_core.capture.linktypes import DECODED, link_type_name
+from iplog_core.capture.mapped import Windows
 from iplog_core.capture.source import InterfaceNames, Stream
 from iplog_core.errors import CaptureError, did_you_mean
 from iplog_core.kernel.savefile import SavefileReader
@@ -53,7 +54,8 @@ class Savefile:
         head, stream = _unpacked(file)
         if not any(magic.startswith(head[:4]) for magic in _MAGICS):
             raise ValueError(f"this is {_what_it_is(head)}; {EXPECTED}")
-        self._reader = SavefileReader(stream, head, DECODED, self._interfaces.number, batch_size)
+        self._windows = file.windows() if stream is file else None
+        self._reader = SavefileReader(stream, head, DECODED, self._interfaces.number, batch_size, windows=self._windows)
 
     @property
     def size(self) -> int:
@@ -61,7 +63,7 @@ class Savefile:
 
     @property
     def position(self) -> int:
-        return self._file.position
+        return self._windows.position if self._windows else self._file.position
 
     @property
     def unsupported(self) -> int:
@@ -103,6 +105,17 @@ class _Input:
         filled = self._drain(buffer) if self._pipe else self._raw.readinto(buffer)
         self.position += filled
         return filled
+
+    def windows(self) -> Windows | None:
+        """Return what shows the file without a copy; None where it cannot be mapped, or where its begin was read by somebody else."""
+        if self._pipe or self._raw.tell() != self.position:
+            return None
+        windows = Windows(self._raw.fileno())
+        try:
+            windows.at(0, 1)
+        except OSError:
+            return None
+        return windows
 
     def _drain(self, buffer: memoryview) -> int:
         filled = 0

@@ -20,6 +20,12 @@ _COMMANDS = {
     "plugins": "list the plugins, or show one",
     "config": "check, show or begin a configuration",
 }
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",  # as numpy is imported, its OpenBLAS starts threads that spin, waiting for matrices that nobody multiplies here
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",  # pydantic reads the metadata of all that is installed in search of its own plugins, and imports them
+}
+"""What libraries are told before they are imported, unless the user tells them otherwise."""
+
 _EXAMPLES = """\
 commands:
 {commands}
@@ -38,6 +44,8 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `iplog` with these arguments, by default those of the process; return the exit status."""
     _have_standard_streams()
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     try:
         status = _answer(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()

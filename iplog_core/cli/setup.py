@@ -12,7 +12,6 @@ from iplog_core.config import Config, load
 from iplog_core.errors import ConfigError
 from iplog_core.host import Host
 from iplog_core.origin import COMMAND_LINE, ENVIRONMENT
-from iplog_core.rule_grammar import quoted
 
 if TYPE_CHECKING:
     from iplog_core.allow import AllowLists
@@ -63,6 +62,7 @@ def compiled_rules(config: Config, faults: list[str]) -> list[tuple[int, Compile
     """
     if not config.settings.rules:
         return []
+    from iplog_core.rule_grammar import quoted
     from iplog_core.rules import compile_each
 
     compiled: list[tuple[int, CompiledRule]] = []
@@ -115,6 +115,8 @@ def state_path(host: Host, option: str | None = None) -> Path | None:
         path = (Path() if given else host.config.folder) / host.settings.state.expanduser()
     else:
         return None
+    from iplog_core.rule_grammar import quoted
+
     named = f"{subject}: {quoted(shown)}"
     try:
         if not shown or "\0" in shown or os.path.isdir(path):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from iplog_core.cli.arguments import Parser, add_common, add_state
 from iplog_core.cli.classic_options import add_classic
+from iplog_core.cli.garbage import no_garbage
 from iplog_core.errors import EXIT_OK, EXIT_PARTIAL, IplogError, PluginError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from iplog_core.settings import Settings
     from iplog_core.sink import AnySink
 
-_AT_THE_START = ("batch_size", "queue_size", "when_full", "end_timeout", "user", "group", "daemon", "pid_file", "state", "flows", "names")
+_AT_THE_START = ("batch_size", "queue_size", "when_full", "end_timeout", "user", "group", "daemon", "pid_file", "state", "memory", "flows", "names")
 """Settings that a running iplog does not change."""
 
 _IMPORTED_LATER = ("encodings.idna", "heapq", "ssl")
@@ -61,9 +62,10 @@ def run(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the configuration that it would read again is read
     if options.kill or options.restart:
         return _tell_running(options)
-    from iplog_core.cli.setup import prepare
+    with no_garbage():
+        from iplog_core.cli.setup import prepare
 
-    host, rules, allow = prepare(options)
+        host, rules, allow = prepare(options)
     return _Watch(options, host).run(rules, allow)
 
 
@@ -99,6 +101,7 @@ class _Watch:
     def run(self, rules: Rules | None, allow: AllowLists | None) -> int:
         from iplog_core.cli.setup import identity, state_file
         from iplog_core.engine import Engine
+        from iplog_core.memory import Usage
         from iplog_core.process.daemon import detach
 
         settings = self._settings
@@ -122,6 +125,7 @@ class _Watch:
                 log=self._terminal.log,
                 alerts_only=self._alerts_only(self._host),
                 stats=self._options.stats,
+                measure=Usage().measure,
                 when_full=settings.when_full or "drop",
                 progress=self._between_batches,
                 notices=self._notices,

@@ -10,6 +10,7 @@ class Flows:
     contact_count: int
     contact_capacity: int
     keep_ends: int
+    tables: tuple[tuple[int, int, int, int], ...]
     def __init__(
         self,
         *,
@@ -28,5 +29,8 @@ class Flows:
     def finish(self, now: int) -> tuple[bytes, bytes]: ...
     def dump(self, flows: NDArray[Any], contacts: NDArray[Any]) -> None: ...
     def load(self, flows: NDArray[Any], contacts: NDArray[Any], now: int) -> None: ...
+
+FLOW_SIZE: int
+CONTACT_SIZE: int
 
 def layout() -> tuple[Any, Any]: ...

@@ -15,12 +15,14 @@ A contact is a source's first flow to a host, protocol and port. Whether one was
 more of the kind followed (`again`): whoever goes from host to host asks each of them once.
 
 Time is the packet clock. A deadline happens at its time, before the first packet that is not earlier. Flows stand in one list for each timeout, oldest first; when the table is full, the one goes whose
-list holds it for longest, by its time, then by the lists' order.
+list holds it for longest, by its time, then by the lists' order. The timeouts of idle flows, `tcp_idle` and `udp_idle`, begin anew with a packet only when a 64th of them has passed.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memset
+
+import cython
 
 from iplog_core.kernel.columns cimport (
     FLOW_CONTACT, FLOW_DECIDES, FLOW_KNOWN, FLOW_MEMBER, FLOW_OPENS, FLOW_REPLY, FLOW_STRAY, FLOW_UNANSWERED, KIND_ARP, KIND_FRAGMENT, KIND_ICMP, KIND_ICMP6, KIND_OTHER, KIND_SCTP,
@@ -28,7 +30,7 @@ from iplog_core.kernel.columns cimport (
 )
 from iplog_core.kernel.decode cimport PROTO_ICMP, PROTO_ICMP6, PROTO_SCTP, PROTO_TCP, PROTO_UDP, Quote, decode_quote
 from iplog_core.kernel.table cimport (
-    List, Node, Table, list_append, list_remove, list_renew, table_close, table_find, table_full, table_hash, table_insert, table_open, table_remove, table_restore,
+    List, Node, Table, entry_of, list_append, list_expect_removal, list_remove, list_renew, node_of, table_close, table_expect, table_fetch, table_find, table_full, table_hash, table_insert, table_open, table_remove, table_restore, table_use,
 )
 
 cdef enum TcpFlag:
@@ -45,17 +47,33 @@ cdef enum:
 cdef enum:
     AGAIN_MOST = 254, AGAIN_UNKNOWN = 255
 
+# A flow moves in its list of idle ones only when so small a part of the timeout has passed: each packet would bring three other flows to mind.
+cdef enum:
+    IDLE_STEPS = 64
+
+# So many packets ahead a bucket is asked for, and a flow: memory takes about as long as a few packets.
+cdef enum:
+    FAR = 16
+    NEAR = 6
+
 # What stands for the protocol in a contact with a host at whatever port.
 cdef enum:
     ANY_PORT = 0
 
+# With its key and its place in a list: what each packet asks for is on the first cache line, what the first packet said on the second. What was counted stands on the third,
+# which is touched, and means something, only once there was a second packet (`counted`): most flows of a flood have one.
 cdef struct Flow:
+    uint8_t kind
+    uint8_t wait
+    uint8_t outcome
+    uint8_t flipped
+    uint8_t stray
+    uint8_t late
+    uint8_t fins
+    uint8_t counted
     int64_t opened
     int64_t opened_clock
-    int64_t last
     int64_t index
-    uint64_t bytes[2]
-    uint32_t packets[2]
     uint32_t length
     uint32_t payload_length
     uint32_t seq
@@ -65,26 +83,22 @@ cdef struct Flow:
     uint16_t interface
     uint16_t icmp_id
     uint16_t icmp_seq
-    uint8_t kind
     uint8_t version
     uint8_t proto
     uint8_t ttl
     uint8_t icmp_type
     uint8_t icmp_code
-    uint8_t wait
-    uint8_t outcome
-    uint8_t flipped
-    uint8_t stray
     uint8_t contact
     uint8_t known
-    uint8_t fins
-    uint8_t late
     uint8_t cast
     uint8_t sctp_chunk
+    int64_t last
+    uint64_t bytes[2]
+    uint32_t packets[2]
 
 # What is remembered of a contact: the packet that opened its first flow, what that asked for (ICMP), whether it was ever answered, and how often it was asked again.
 cdef struct Contact:
-    int64_t index
+    uint32_t index
     uint8_t icmp_type
     uint8_t answered
     uint8_t again
@@ -107,6 +121,7 @@ cdef struct Rows:
     bint lost
 
 
+@cython.final
 cdef class Flows:
     """At most `capacity` flows and `contacts` first contacts; timeouts in ns. `keep_ends` asks for the flows that ended, too: a bit for each kind, 1 << Kind."""
 
@@ -114,12 +129,11 @@ cdef class Flows:
     cdef Table contacts
     cdef List[WAITS] lists
     cdef List seen
-    cdef Contact *known
     cdef uint32_t pinged
     cdef uint32_t answering
     cdef int64_t[WAITS] timeouts
+    cdef int64_t[WAITS] idle_steps
     cdef int64_t next_deadline
-    cdef Flow *flows
     cdef Rows decided
     cdef Rows ended
     cdef public uint32_t keep_ends
@@ -130,35 +144,43 @@ cdef class Flows:
         self, *, uint32_t capacity, uint32_t contacts, int64_t silent_timeout, int64_t half_open_timeout, int64_t tcp_idle, int64_t udp_idle,
         int64_t closed_idle, uint32_t keep_ends=0, bytes secret=b"",
     ):
-        table_open(&self.table, capacity, secret)
-        table_open(&self.contacts, contacts, secret)
-        self.flows = <Flow *> calloc(<size_t> capacity + 1, sizeof(Flow))
-        self.known = <Contact *> calloc(<size_t> contacts + 1, sizeof(Contact))
-        if self.flows == NULL or self.known == NULL:
-            raise MemoryError(f"no memory for {capacity:,} flows")
+        table_open(&self.table, capacity, sizeof(Flow), secret)
+        table_open(&self.contacts, contacts, sizeof(Contact), secret)
         self.timeouts[WAIT_ANSWER] = silent_timeout
         self.timeouts[WAIT_ACK] = half_open_timeout
         self.timeouts[WAIT_TCP] = tcp_idle
         self.timeouts[WAIT_OTHER] = udp_idle
         self.timeouts[WAIT_CLOSED] = closed_idle
         self.timeouts[WAIT_AGAIN] = 3 * udp_idle
+        memset(self.idle_steps, 0, sizeof(self.idle_steps))
+        self.idle_steps[WAIT_TCP] = tcp_idle // IDLE_STEPS
+        self.idle_steps[WAIT_OTHER] = udp_idle // IDLE_STEPS
         self.next_deadline = NEVER
         self.keep_ends = keep_ends
 
     def __dealloc__(self):
         table_close(&self.table)
         table_close(&self.contacts)
-        free(self.flows)
-        free(self.known)
         free(self.decided.rows)
         free(self.ended.rows)
 
     def __len__(self):
         return self.table.count
 
+    cdef inline Flow *at(self, uint32_t slot) noexcept nogil:
+        return <Flow *> entry_of(&self.table, slot)
+
+    cdef inline Contact *contact_at(self, uint32_t slot) noexcept nogil:
+        return <Contact *> entry_of(&self.contacts, slot)
+
     @property
     def capacity(self):
         return self.table.capacity
+
+    @property
+    def tables(self):
+        """The use of the flows and of the contacts, as `table_use` tells it."""
+        return table_use(&self.table), table_use(&self.contacts)
 
     def update(self, const uint8_t[::1] data, uint8_t[::1] block, Py_ssize_t n, int64_t now):
         """Fill the column `flow` of a decoded batch whose clock ends at `now`.
@@ -167,15 +189,22 @@ cdef class Flows:
         """
         cdef Columns c
         cdef Py_ssize_t i
+        cdef uint32_t[FAR] hashes
         # A packet of no bytes may begin where the data end.
         cdef const uint8_t *bytes = &data[0] if data.shape[0] else NULL
         with nogil:
             if n:
                 c = columns_of(&block[0], n)
+                for i in range(min(n, FAR)):
+                    hashes[i] = self.expect(&c, i)
                 for i in range(n):
                     if c.clock[i] >= self.next_deadline:
                         self.run_deadlines(c.clock[i])
-                    self.packet(&c, i, bytes + c.offset[i])
+                    if i + NEAR < n:
+                        self.fetch(&c, i + NEAR, hashes[(i + NEAR) % FAR])
+                    self.packet(&c, i, hashes[i % FAR], bytes + c.offset[i])
+                    if i + FAR < n:
+                        hashes[i % FAR] = self.expect(&c, i + FAR)
             if now >= self.next_deadline:
                 self.run_deadlines(now)
         return self.take()
@@ -187,7 +216,7 @@ cdef class Flows:
         for wait in range(WAITS):
             while self.lists[wait].oldest:
                 slot = self.lists[wait].oldest
-                self.end(slot, now, PHASE_END, self.flows[slot].index)
+                self.end(slot, now, PHASE_END, self.at(slot).index)
         return self.take()
 
     cdef tuple take(self):
@@ -206,7 +235,7 @@ cdef class Flows:
             for wait in range(WAITS):
                 slot = self.lists[wait].oldest
                 if slot:
-                    due = self.table.nodes[slot].time + self.timeouts[wait]
+                    due = node_of(&self.table, slot).time + self.timeouts[wait]
                     if due < nearest:
                         nearest = due
                         next_wait = wait
@@ -215,20 +244,38 @@ cdef class Flows:
                 return
             slot = self.lists[next_wait].oldest
             if next_wait == WAIT_ANSWER:
-                self.decide(slot, SILENT, nearest, PHASE_DEADLINE, self.flows[slot].index)
-                self.move(slot, rest(&self.flows[slot], WAIT_OTHER), nearest)
+                self.decide(slot, SILENT, nearest, PHASE_DEADLINE, self.at(slot).index)
+                self.move(slot, rest(self.at(slot), WAIT_OTHER), nearest)
             elif next_wait == WAIT_ACK:
-                self.decide(slot, HALF_OPEN, nearest, PHASE_DEADLINE, self.flows[slot].index)
+                self.decide(slot, HALF_OPEN, nearest, PHASE_DEADLINE, self.at(slot).index)
                 self.move(slot, WAIT_OTHER, nearest)
             else:
-                self.end(slot, nearest, PHASE_DEADLINE, self.flows[slot].index)
+                self.end(slot, nearest, PHASE_DEADLINE, self.at(slot).index)
 
-    cdef void packet(self, Columns *c, Py_ssize_t i, const uint8_t *frame) noexcept nogil:
+    cdef uint32_t expect(self, Columns *c, Py_ssize_t i) noexcept nogil:
+        """Return the hash of the flow that a packet with ports belongs to, and have its bucket brought."""
+        cdef uint64_t[5] key
+        cdef uint32_t hash
+        if not has_ports(c.kind[i]):
+            return 0
+        flow_key(c, i, c.sport[i], c.dport[i], 0, key)
+        hash = table_hash(&self.table, key)
+        table_expect(&self.table, hash)
+        return hash
+
+    cdef void fetch(self, Columns *c, Py_ssize_t i, uint32_t hash) noexcept nogil:
+        """Have the flow of a packet with ports brought, or, where there is none yet, the bucket of its contact."""
+        cdef uint64_t[5] key
+        if has_ports(c.kind[i]) and not table_fetch(&self.table, hash):
+            contact_key(c.src_hi[i], c.src_lo[i], c.dst_hi[i], c.dst_lo[i], contact_what(c.version[i], c.kind[i], c.proto[i], c.dport[i]), key)
+            table_expect(&self.contacts, table_hash(&self.contacts, key))
+
+    cdef void packet(self, Columns *c, Py_ssize_t i, uint32_t hash, const uint8_t *frame) noexcept nogil:
         cdef uint8_t kind = c.kind[i]
         if kind == KIND_TCP:
-            self.tcp(c, i)
+            self.tcp(c, i, hash)
         elif kind == KIND_UDP:
-            self.exchange(c, i, c.sport[i], c.dport[i], 0)
+            self.exchange(c, i, hash)
         elif kind == KIND_ICMP or kind == KIND_ICMP6:
             self.icmp(c, i, frame)
         elif kind == KIND_ARP:
@@ -236,19 +283,18 @@ cdef class Flows:
         elif kind == KIND_SCTP:
             self.sctp(c, i)
         elif kind == KIND_OTHER:
-            self.exchange(c, i, 0, 0, 0)
+            self.exchange(c, i, 0)
 
     # One method for each way of opening and answering.
 
-    cdef void tcp(self, Columns *c, Py_ssize_t i) noexcept nogil:
+    cdef void tcp(self, Columns *c, Py_ssize_t i, uint32_t hash) noexcept nogil:
         cdef uint64_t[5] key
-        cdef uint32_t hash, slot
+        cdef uint32_t slot
         cdef uint16_t flags = c.tcp_flags[i]
         cdef bint asks = (flags & (SYN | ACK)) == SYN
         cdef bint flipped = flow_key(c, i, c.sport[i], c.dport[i], 0, key)
         cdef bint reply
         cdef Flow *f
-        hash = table_hash(&self.table, key)
         slot = table_find(&self.table, key, hash)
         if slot and asks and self.opens_anew(slot, flipped, c.tcp_seq[i]):
             self.end(slot, c.clock[i], PHASE_PACKET, c.index[i])
@@ -259,7 +305,7 @@ cdef class Flows:
             else:
                 self.open(c, i, key, hash, flipped, not asks)
             return
-        f = &self.flows[slot]
+        f = self.at(slot)
         reply = f.flipped != flipped
         self.member(c, i, f, reply)
         if flags & FIN:
@@ -297,29 +343,30 @@ cdef class Flows:
 
     cdef bint opens_anew(self, uint32_t slot, bint flipped, uint32_t seq) noexcept nogil:
         """Tell whether a SYN on a known 5-tuple begins another flow."""
-        cdef Flow *f = &self.flows[slot]
+        cdef Flow *f = self.at(slot)
         if f.stray:
             return True
         if f.flipped != flipped:
             return f.wait == WAIT_CLOSED or f.wait == WAIT_OTHER
         return f.seq != seq
 
-    cdef void exchange(self, Columns *c, Py_ssize_t i, uint16_t sport, uint16_t dport, uint16_t tag) noexcept nogil:
-        """UDP, and other protocols: the first packet opens, any packet the other way answers."""
+    cdef void exchange(self, Columns *c, Py_ssize_t i, uint32_t hash) noexcept nogil:
+        """UDP, and other protocols, which have no ports: the first packet opens, any packet the other way answers."""
         cdef uint64_t[5] key
-        cdef uint32_t hash, slot
-        cdef bint flipped = flow_key(c, i, sport, dport, tag, key)
+        cdef uint32_t slot
+        cdef bint flipped = flow_key(c, i, c.sport[i], c.dport[i], 0, key)
         cdef bint reply
-        hash = table_hash(&self.table, key)
+        if not has_ports(c.kind[i]):
+            hash = table_hash(&self.table, key)
         slot = table_find(&self.table, key, hash)
         if not slot:
             self.open(c, i, key, hash, flipped, False)
             return
-        reply = self.flows[slot].flipped != flipped
-        self.member(c, i, &self.flows[slot], reply)
+        reply = self.at(slot).flipped != flipped
+        self.member(c, i, self.at(slot), reply)
         if reply:
             self.answer(c, i, slot, True)
-        if self.flows[slot].wait != WAIT_ANSWER:
+        if self.at(slot).wait != WAIT_ANSWER:
             self.move(slot, WAIT_OTHER, c.clock[i])
 
     cdef void icmp(self, Columns *c, Py_ssize_t i, const uint8_t *frame) noexcept nogil:
@@ -352,7 +399,7 @@ cdef class Flows:
         key[4] |= <uint64_t> one << 48 | <uint64_t> two << 32
         hash = table_hash(&self.table, key)
         slot = table_find(&self.table, key, hash)
-        f = &self.flows[slot]
+        f = self.at(slot)
         if reply:
             if not slot or f.flipped == flipped:
                 c.flow[i] = FLOW_STRAY
@@ -376,7 +423,7 @@ cdef class Flows:
         cdef Flow *f
         hash = table_hash(&self.table, key)
         slot = table_find(&self.table, key, hash)
-        if slot and chunk == CHUNK_INIT and self.opens_anew(slot, flipped, self.flows[slot].seq):
+        if slot and chunk == CHUNK_INIT and self.opens_anew(slot, flipped, self.at(slot).seq):
             self.end(slot, c.clock[i], PHASE_PACKET, c.index[i])
             slot = 0
         if not slot:
@@ -385,7 +432,7 @@ cdef class Flows:
             else:
                 self.open(c, i, key, hash, flipped, chunk != CHUNK_INIT)
             return
-        f = &self.flows[slot]
+        f = self.at(slot)
         reply = f.flipped != flipped
         self.member(c, i, f, reply)
         if f.stray:
@@ -428,8 +475,8 @@ cdef class Flows:
         if not slot:
             return
         c.flow[i] |= FLOW_MEMBER
-        if self.flows[slot].flipped == flipped:
-            if self.flows[slot].wait == WAIT_ANSWER:
+        if self.at(slot).flipped == flipped:
+            if self.at(slot).wait == WAIT_ANSWER:
                 self.decide_by(c, i, slot, REFUSED)
 
     # What these share.
@@ -440,14 +487,15 @@ cdef class Flows:
         if table_full(&self.table):
             self.evict(c, i)
         slot = table_insert(&self.table, key, hash)
-        f = &self.flows[slot]
-        memset(f, 0, sizeof(Flow))
+        f = self.at(slot)
+        f.outcome = PENDING
+        f.late = False
+        f.counted = False
+        f.contact = False
+        f.known = False
         f.opened = c.time[i]
         f.opened_clock = c.clock[i]
-        f.last = c.clock[i]
         f.index = c.index[i]
-        f.bytes[0] = c.length[i]
-        f.packets[0] = 1
         f.length = c.length[i]
         f.payload_length = c.payload_length[i]
         f.seq = c.tcp_seq[i]
@@ -483,20 +531,20 @@ cdef class Flows:
         cdef uint32_t hash, slot
         cdef Contact *contact
         cdef int64_t pause
-        contact_key(c.src_hi[i], c.src_lo[i], c.dst_hi[i], c.dst_lo[i], f, key)
+        contact_key(c.src_hi[i], c.src_lo[i], c.dst_hi[i], c.dst_lo[i], contact_what(f.version, f.kind, f.proto, f.dport), key)
         hash = table_hash(&self.contacts, key)
         slot = table_find(&self.contacts, key, hash)
         if slot:
-            pause = c.clock[i] - self.contacts.nodes[slot].time
+            pause = c.clock[i] - node_of(&self.contacts, slot).time
             list_renew(&self.contacts, &self.seen, slot, c.clock[i])
-            contact = &self.known[slot]
+            contact = self.contact_at(slot)
             f.known = contact.answered
             # A host that is tried by several sorts of requests is tried once.
             if contact.icmp_type == f.icmp_type:
                 contact.again = AGAIN_MOST if pause >= self.timeouts[WAIT_CLOSED] or contact.again == AGAIN_MOST else contact.again + 1
             return
         slot = self.remember(key, hash, f.index, c.clock[i])
-        self.known[slot].icmp_type = f.icmp_type
+        self.contact_at(slot).icmp_type = f.icmp_type
         f.contact = True
 
     cdef uint32_t remember(self, const uint64_t *key, uint32_t hash, int64_t index, int64_t time) noexcept nogil:
@@ -507,30 +555,31 @@ cdef class Flows:
             self.count_contact(slot, -1)
             list_remove(&self.contacts, &self.seen, slot)
             table_remove(&self.contacts, slot)
+            list_expect_removal(&self.contacts, &self.seen)
         slot = table_insert(&self.contacts, key, hash)
         list_append(&self.contacts, &self.seen, slot, time)
-        memset(&self.known[slot], 0, sizeof(Contact))
-        self.known[slot].index = index
+        memset(self.contact_at(slot), 0, sizeof(Contact))
+        self.contact_at(slot).index = <uint32_t> index
         self.count_contact(slot, 1)
         return slot
 
     cdef void count_contact(self, uint32_t slot, int by) noexcept nogil:
-        cdef uint8_t kind = kind_of(self.contacts.nodes[slot].key[4])
+        cdef uint8_t kind = kind_of(node_of(&self.contacts, slot).key[4])
         if is_ping(kind):
             self.pinged += by
-        elif has_ports(kind) and <uint8_t> self.contacts.nodes[slot].key[4] == ANY_PORT:
+        elif has_ports(kind) and <uint8_t> node_of(&self.contacts, slot).key[4] == ANY_PORT:
             self.answering += by
 
     cdef void welcomed(self, uint32_t flow, int64_t time) noexcept nogil:
         """Remember that a contact was answered, and that its host answers its source."""
         cdef uint64_t[5] key
         cdef uint32_t hash, slot
-        cdef const Flow *f = &self.flows[flow]
+        cdef const Flow *f = self.at(flow)
         if f.stray or f.known:
             return
         slot = self.find_contact(flow, f.kind, f.proto, f.dport)
         if slot:
-            self.known[slot].answered = True
+            self.contact_at(slot).answered = True
         if has_ports(f.kind):
             self.key_of_contact(flow, f.kind, ANY_PORT, 0, key)
             hash = table_hash(&self.contacts, key)
@@ -538,7 +587,7 @@ cdef class Flows:
             if slot:
                 list_renew(&self.contacts, &self.seen, slot, time)
             else:
-                self.known[self.remember(key, hash, f.index, time)].answered = True
+                self.contact_at(self.remember(key, hash, f.index, time)).answered = True
 
     cdef uint32_t find_contact(self, uint32_t flow, uint8_t kind, uint8_t proto, uint16_t dport) noexcept nogil:
         """Return the contact of a flow's two ends, by a protocol and at a port; 0 where there is none."""
@@ -547,8 +596,8 @@ cdef class Flows:
         return table_find(&self.contacts, key, table_hash(&self.contacts, key))
 
     cdef void key_of_contact(self, uint32_t flow, uint8_t kind, uint8_t proto, uint16_t dport, uint64_t *key) noexcept nogil:
-        cdef const Node *node = &self.table.nodes[flow]
-        cdef const Flow *f = &self.flows[flow]
+        cdef const Node *node = node_of(&self.table, flow)
+        cdef const Flow *f = self.at(flow)
         cdef int a = 2 if f.flipped else 0
         cdef int b = 0 if f.flipped else 2
         key[0] = node.key[a]
@@ -560,25 +609,31 @@ cdef class Flows:
     cdef uint8_t asked_again(self, uint32_t flow) noexcept nogil:
         """How many flows followed a contact of ICMP; where it was forgotten meanwhile, that is not known (AGAIN_UNKNOWN)."""
         cdef uint32_t slot
-        cdef const Flow *f = &self.flows[flow]
+        cdef const Flow *f = self.at(flow)
         if not f.contact or not is_ping(f.kind):
             return 0
         slot = self.find_contact(flow, f.kind, f.proto, 0)
-        return self.known[slot].again if slot and self.known[slot].index == f.index else AGAIN_UNKNOWN
+        return self.contact_at(slot).again if slot and self.contact_at(slot).index == <uint32_t> f.index else AGAIN_UNKNOWN
 
     cdef bint was_pinged(self, uint32_t flow) noexcept nogil:
         """Tell whether the source of a TCP flow has sent the host an ICMP request, too."""
-        cdef const Flow *f = &self.flows[flow]
+        cdef const Flow *f = self.at(flow)
         if not self.pinged or f.kind != KIND_TCP:
             return False
         return self.find_contact(flow, KIND_ICMP6 if f.version == 6 else KIND_ICMP, PROTO_ICMP6 if f.version == 6 else PROTO_ICMP, 0) != 0
 
     cdef bint knows_host(self, uint32_t flow) noexcept nogil:
         """Tell whether the host has answered the source anything by TCP, of a TCP flow, or by UDP."""
-        cdef uint8_t kind = self.flows[flow].kind
+        cdef uint8_t kind = self.at(flow).kind
         return self.answering and has_ports(kind) and self.find_contact(flow, kind, ANY_PORT, 0) != 0
 
     cdef void member(self, Columns *c, Py_ssize_t i, Flow *f, bint reply) noexcept nogil:
+        if not f.counted:
+            f.counted = True
+            f.packets[0] = 1
+            f.packets[1] = 0
+            f.bytes[0] = f.length
+            f.bytes[1] = 0
         f.packets[reply] += 1
         f.bytes[reply] += c.length[i]
         f.last = c.clock[i]
@@ -586,7 +641,7 @@ cdef class Flows:
 
     cdef void answer(self, Columns *c, Py_ssize_t i, uint32_t slot, bint accepts) noexcept nogil:
         """A packet the other way, where one is enough to decide."""
-        cdef Flow *f = &self.flows[slot]
+        cdef Flow *f = self.at(slot)
         if f.outcome == PENDING:
             self.decide_by(c, i, slot, ANSWERED if accepts else REFUSED)
         elif accepts:
@@ -596,11 +651,11 @@ cdef class Flows:
         """Decide a flow at this packet. It waits for nothing in particular until the caller knows better."""
         c.flow[i] |= FLOW_DECIDES
         self.decide(slot, outcome, c.clock[i], PHASE_PACKET, c.index[i])
-        self.move(slot, rest(&self.flows[slot], WAIT_OTHER), c.clock[i])
+        self.move(slot, rest(self.at(slot), WAIT_OTHER), c.clock[i])
 
     cdef void late(self, Columns *c, Py_ssize_t i, uint32_t slot) noexcept nogil:
         """Tell, once, of an answer after a silence, or of the initiator's own after it was half open."""
-        cdef Flow *f = &self.flows[slot]
+        cdef Flow *f = self.at(slot)
         if (f.outcome == SILENT or (f.outcome == HALF_OPEN and not c.flow[i] & FLOW_REPLY)) and not f.late:
             f.late = True
             c.flow[i] |= FLOW_DECIDES
@@ -608,14 +663,14 @@ cdef class Flows:
             self.tell(&self.decided, slot, LATE, c.clock[i], PHASE_PACKET, c.index[i])
 
     cdef void decide(self, uint32_t slot, uint8_t outcome, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
-        cdef Flow *f = &self.flows[slot]
+        cdef Flow *f = self.at(slot)
         f.outcome = outcome
         if outcome == ANSWERED:
             self.welcomed(slot, time)
         self.tell(&self.decided, slot, outcome, time, phase, index)
 
     cdef void tell(self, Rows *out, uint32_t slot, uint8_t outcome, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
-        cdef FlowRow *row = add_row(out, &self.table.nodes[slot], &self.flows[slot], outcome, time, phase, index)
+        cdef FlowRow *row = add_row(out, node_of(&self.table, slot), self.at(slot), outcome, time, phase, index)
         if not row:
             return
         row.again = self.asked_again(slot)
@@ -624,9 +679,10 @@ cdef class Flows:
             row.host_known = self.knows_host(slot)
 
     cdef void move(self, uint32_t slot, uint8_t wait, int64_t time) noexcept nogil:
-        cdef Flow *f = &self.flows[slot]
+        cdef Flow *f = self.at(slot)
         if f.wait == wait:
-            list_renew(&self.table, &self.lists[wait], slot, time)
+            if time - node_of(&self.table, slot).time >= self.idle_steps[wait]:
+                list_renew(&self.table, &self.lists[wait], slot, time)
             return
         list_remove(&self.table, &self.lists[f.wait], slot)
         f.wait = wait
@@ -639,14 +695,16 @@ cdef class Flows:
         cdef int wait
         for wait in range(WAITS):
             slot = self.lists[wait].oldest
-            if slot and (not coldest or self.table.nodes[slot].time < self.table.nodes[coldest].time):
+            if slot and (not coldest or node_of(&self.table, slot).time < node_of(&self.table, coldest).time):
                 coldest = slot
         self.evicted += 1
+        wait = self.at(coldest).wait
         self.end(coldest, c.clock[i], PHASE_PACKET, c.index[i])
+        list_expect_removal(&self.table, &self.lists[wait])
 
     cdef void end(self, uint32_t slot, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
         """Forget a flow. One that nothing decided is told as pending."""
-        cdef Flow *f = &self.flows[slot]
+        cdef Flow *f = self.at(slot)
         if f.wait == WAIT_ANSWER or f.wait == WAIT_ACK:
             self.decide(slot, PENDING, time, phase, index)
         if self.keep_ends >> f.kind & 1:
@@ -674,19 +732,24 @@ cdef class Flows:
         for wait in range(WAITS):
             slot = self.lists[wait].oldest
             while slot:
-                flows[i].key = self.table.nodes[slot].key
-                flows[i].time = self.table.nodes[slot].time
-                flows[i].flow = self.flows[slot]
+                flows[i].key = node_of(&self.table, slot).key
+                flows[i].time = node_of(&self.table, slot).time
+                flows[i].flow = self.at(slot)[0]
+                if not flows[i].flow.counted:
+                    # What a former flow left there says nothing.
+                    flows[i].flow.last = 0
+                    flows[i].flow.bytes = [0, 0]
+                    flows[i].flow.packets = [0, 0]
                 i += 1
-                slot = self.table.nodes[slot].newer
+                slot = node_of(&self.table, slot).newer
         i = 0
         slot = self.seen.oldest
         while slot:
-            contacts[i].key = self.contacts.nodes[slot].key
-            contacts[i].time = self.contacts.nodes[slot].time
-            contacts[i].contact = self.known[slot]
+            contacts[i].key = node_of(&self.contacts, slot).key
+            contacts[i].time = node_of(&self.contacts, slot).time
+            contacts[i].contact = self.contact_at(slot)[0]
             i += 1
-            slot = self.contacts.nodes[slot].newer
+            slot = node_of(&self.contacts, slot).newer
 
     def load(self, const SavedFlow[::1] flows, const SavedContact[::1] contacts, int64_t now):
         """Take what `dump` wrote on a clock that stood at `now`, while there is nothing yet. Raise ValueError where it cannot be: this is of no use any more then."""
@@ -700,17 +763,20 @@ cdef class Flows:
             slot = table_restore(&self.table, &self.lists[flows[i].flow.wait], flows[i].key, flows[i].time)
             if not slot:
                 raise ValueError(f"flow {i} is there twice, or older than the one before")
-            self.flows[slot] = flows[i].flow
+            self.at(slot)[0] = flows[i].flow
         for i in range(contacts.shape[0]):
-            if not 0 <= contacts[i].time <= now or contacts[i].contact.answered > 1 or contacts[i].contact.index < 0:
+            if not 0 <= contacts[i].time <= now or contacts[i].contact.answered > 1:
                 raise ValueError(f"contact {i} has values that none can have")
             slot = table_restore(&self.contacts, &self.seen, contacts[i].key, contacts[i].time)
             if not slot:
                 raise ValueError(f"contact {i} is there twice, or older than the one before")
-            self.known[slot] = contacts[i].contact
+            self.contact_at(slot)[0] = contacts[i].contact
             self.count_contact(slot, 1)
         self.next_deadline = 0
 
+
+FLOW_SIZE = sizeof(Flow)
+CONTACT_SIZE = sizeof(Contact)
 
 cdef SavedFlow one_flow
 cdef SavedContact one_contact
@@ -727,9 +793,9 @@ cdef inline bint sound_flow(const SavedFlow *row, int64_t now) noexcept:
     """Tell whether a flow from outside can be one: nothing else may be an index, an enumeration, a truth value or a time here."""
     cdef const Flow *f = &row.flow
     return (
-        0 <= row.time <= now and 0 <= f.opened_clock <= now and 0 <= f.last <= now and -now <= f.opened <= now and f.index >= 0
+        0 <= row.time <= now and 0 <= f.opened_clock <= now and (not f.counted or 0 <= f.last <= now) and -now <= f.opened <= now and f.index >= 0
         and f.wait < WAITS and f.outcome <= LATE and f.kind <= KIND_FRAGMENT and f.cast <= MULTICAST and f.fins <= 3
-        and f.flipped <= 1 and f.stray <= 1 and f.contact <= 1 and f.known <= 1 and f.late <= 1
+        and f.flipped <= 1 and f.stray <= 1 and f.contact <= 1 and f.known <= 1 and f.late <= 1 and f.counted <= 1
     )
 
 
@@ -763,13 +829,13 @@ cdef inline uint64_t contact_what(uint8_t version, uint8_t kind, uint8_t proto, 
 
 
 cdef inline void contact_key(
-    uint64_t src_hi, uint64_t src_lo, uint64_t dst_hi, uint64_t dst_lo, const Flow *f, uint64_t *key
+    uint64_t src_hi, uint64_t src_lo, uint64_t dst_hi, uint64_t dst_lo, uint64_t what, uint64_t *key
 ) noexcept nogil:
     key[0] = src_hi
     key[1] = src_lo
     key[2] = dst_hi
     key[3] = dst_lo
-    key[4] = contact_what(f.version, f.kind, f.proto, f.dport)
+    key[4] = what
 
 
 cdef inline bint flow_key(Columns *c, Py_ssize_t i, uint16_t sport, uint16_t dport, uint16_t tag, uint64_t *key) noexcept nogil:
@@ -834,16 +900,16 @@ cdef FlowRow *add_row(Rows *out, const Node *node, const Flow *f, uint8_t outcom
     row.time = time
     row.opened = f.opened
     row.opened_clock = f.opened_clock
-    row.last = f.last
+    row.last = f.last if f.counted else f.opened_clock
     row.index = index
     row.src_hi = node.key[a]
     row.src_lo = node.key[a + 1]
     row.dst_hi = node.key[b]
     row.dst_lo = node.key[b + 1]
-    row.bytes = f.bytes[0]
-    row.reply_bytes = f.bytes[1]
-    row.packets = f.packets[0]
-    row.reply_packets = f.packets[1]
+    row.bytes = f.bytes[0] if f.counted else f.length
+    row.reply_bytes = f.bytes[1] if f.counted else 0
+    row.packets = f.packets[0] if f.counted else 1
+    row.reply_packets = f.packets[1] if f.counted else 0
     row.length = f.length
     row.payload_length = f.payload_length
     row.sport = f.sport

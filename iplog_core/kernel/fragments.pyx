@@ -9,8 +9,9 @@ What points at datagrams that never become whole is marked as DOUBTFUL, and take
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
+
+import cython
 
 from iplog_core.kernel.columns cimport (
     BAD_EXTENSION, FRAGMENT_ARRIVED, FRAGMENT_COMPLETE, FRAGMENT_DOUBTFUL, FRAGMENT_DUPLICATE, FRAGMENT_HEADER, FRAGMENT_MORE, FRAGMENT_OVERLAP,
@@ -18,7 +19,7 @@ from iplog_core.kernel.columns cimport (
 )
 from iplog_core.kernel.decode cimport PROTO_AH, PROTO_FRAGMENT, PROTO_ICMP6, PROTO_SCTP, PROTO_TCP, PROTO_UDP, decode_transport
 from iplog_core.kernel.table cimport (
-    List, Table, list_append, list_remove, list_renew, table_close, table_find, table_full, table_hash, table_insert, table_open, table_remove,
+    List, Table, entry_of, list_append, list_remove, list_renew, node_of, table_close, table_find, table_full, table_hash, table_insert, table_open, table_remove, table_use,
 )
 
 cdef enum:
@@ -66,6 +67,7 @@ cdef struct Piece:
     bint ragged
 
 
+@cython.final
 cdef class Fragments:
     """The datagrams whose pieces are under way: at most `capacity`, each for `timeout` ns after its first piece (RFC 1122, section 3.3.2)."""
 
@@ -74,28 +76,31 @@ cdef class Fragments:
     cdef List order
     cdef List complete
     cdef List trusted
-    cdef Datagram *datagrams
-    cdef uint8_t *credit
     cdef int64_t timeout
     cdef readonly int64_t evicted
 
     def __cinit__(self, uint32_t capacity, int64_t timeout, bytes secret=b""):
         self.timeout = timeout
-        table_open(&self.table, capacity, secret)
-        table_open(&self.credits, capacity, secret)
-        self.datagrams = <Datagram *> calloc(<size_t> capacity + 1, sizeof(Datagram))
-        self.credit = <uint8_t *> calloc(<size_t> capacity + 1, 1)
-        if self.datagrams == NULL or self.credit == NULL:
-            raise MemoryError("no memory for datagrams")
+        table_open(&self.table, capacity, sizeof(Datagram), secret)
+        table_open(&self.credits, capacity, sizeof(uint8_t), secret)
 
     def __dealloc__(self):
         table_close(&self.table)
         table_close(&self.credits)
-        free(self.datagrams)
-        free(self.credit)
 
     def __len__(self):
         return self.table.count
+
+    @property
+    def tables(self):
+        """The use of the datagrams and of the pairs whose datagrams arrive, as `table_use` tells it."""
+        return table_use(&self.table), table_use(&self.credits)
+
+    cdef inline Datagram *at(self, uint32_t slot) noexcept nogil:
+        return <Datagram *> entry_of(&self.table, slot)
+
+    cdef inline uint8_t *credit_of(self, uint32_t slot) noexcept nogil:
+        return <uint8_t *> entry_of(&self.credits, slot)
 
     def update(self, const uint8_t[::1] data, uint8_t[::1] block, Py_ssize_t n):
         """Fill the column `fragment` of every piece in the batch, and the transport columns of each piece that completes a header."""
@@ -116,7 +121,7 @@ cdef class Fragments:
         cdef Datagram *d
         self.expire(c.clock[i])
         slot = self.find(c, i)
-        d = &self.datagrams[slot]
+        d = self.at(slot)
         fault = misfit(d, &piece)
         if fault and c.version[i] == 4 and (d.last + ROUND_TIME < c.clock[i] or d.index + ROUND_PACKETS < c.index[i]):
             self.begin(slot, c.clock[i])
@@ -150,7 +155,7 @@ cdef class Fragments:
                     self.evicted += 1
                 self.forget(self.complete.oldest if self.complete.oldest else self.order.oldest)
             slot = table_insert(&self.table, key, hash)
-            memset(&self.datagrams[slot], 0, sizeof(Datagram))
+            memset(self.at(slot), 0, sizeof(Datagram))
             list_append(&self.table, &self.order, slot, c.clock[i])
         return slot
 
@@ -167,8 +172,8 @@ cdef class Fragments:
         elif d.pieces == 1 and not d.whole:
             pair_key(c, i, key)
             slot = table_find(&self.credits, key, table_hash(&self.credits, key))
-            if slot and self.credit[slot]:
-                self.credit[slot] -= 1
+            if slot and self.credit_of(slot)[0]:
+                self.credit_of(slot)[0] -= 1
                 list_renew(&self.credits, &self.trusted, slot, c.clock[i])
             else:
                 d.doubtful = True
@@ -204,27 +209,31 @@ cdef class Fragments:
                 list_remove(&self.credits, &self.trusted, slot)
                 table_remove(&self.credits, slot)
             slot = table_insert(&self.credits, key, hash)
-            self.credit[slot] = 0
+            self.credit_of(slot)[0] = 0
             list_append(&self.credits, &self.trusted, slot, c.clock[i])
         else:
             list_renew(&self.credits, &self.trusted, slot, c.clock[i])
-        self.credit[slot] = self.credit[slot] + CREDIT if self.credit[slot] < MOST_CREDIT - CREDIT else MOST_CREDIT
+        self.credit_of(slot)[0] = self.credit_of(slot)[0] + CREDIT if self.credit_of(slot)[0] < MOST_CREDIT - CREDIT else MOST_CREDIT
 
     cdef void begin(self, uint32_t slot, int64_t now) noexcept nogil:
         """Begin another datagram of the same identification."""
-        list_remove(&self.table, &self.complete if self.datagrams[slot].whole else &self.order, slot)
+        list_remove(&self.table, &self.complete if self.at(slot).whole else &self.order, slot)
         list_append(&self.table, &self.order, slot, now)
-        memset(&self.datagrams[slot], 0, sizeof(Datagram))
+        memset(self.at(slot), 0, sizeof(Datagram))
 
     cdef void expire(self, int64_t now) noexcept nogil:
-        while self.order.oldest and self.table.nodes[self.order.oldest].time + self.timeout <= now:
+        while self.order.oldest and node_of(&self.table, self.order.oldest).time + self.timeout <= now:
             self.forget(self.order.oldest)
-        while self.complete.oldest and self.table.nodes[self.complete.oldest].time + self.timeout <= now:
+        while self.complete.oldest and node_of(&self.table, self.complete.oldest).time + self.timeout <= now:
             self.forget(self.complete.oldest)
 
     cdef void forget(self, uint32_t slot) noexcept nogil:
-        list_remove(&self.table, &self.complete if self.datagrams[slot].whole else &self.order, slot)
+        list_remove(&self.table, &self.complete if self.at(slot).whole else &self.order, slot)
         table_remove(&self.table, slot)
+
+
+DATAGRAM_SIZE = sizeof(Datagram)
+CREDIT_SIZE = sizeof(uint8_t)
 
 
 cdef void pair_key(Columns *c, Py_ssize_t i, uint64_t *key) noexcept nogil:

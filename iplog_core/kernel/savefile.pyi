@@ -4,8 +4,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from iplog_core.kernel.mapped import Window
+
 class _Stream(Protocol):
     def readinto(self, buffer: memoryview, /) -> int: ...
+
+class _Windows(Protocol):
+    def at(self, position: int, size: int) -> tuple[Window, int]: ...
 
 class SavefileReader:
     @property
@@ -22,6 +27,7 @@ class SavefileReader:
         number: Callable[[str], int],
         batch_size: int,
         block_size: int = 1 << 22,
+        windows: _Windows | None = None,
     ) -> None: ...
     def read(
         self,

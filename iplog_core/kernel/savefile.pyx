@@ -8,6 +8,8 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove
 
+from iplog_core.kernel.table cimport prefetch
+
 import cython
 import numpy as np
 
@@ -25,6 +27,7 @@ cdef enum:
     OPTION_OFFSET = 14
 
 cdef enum:
+    AHEAD = 2048                    # bytes that are asked for before they are looked at: where the next record begins is known only from this one
     ORDINARY_PACKET = 262144        # what a packet may have whatever the header says, as in libpcap
     HELD_PACKET = 16 << 20          # what a packet may have if the header says so
     SKIPPED_PACKET = 128 << 20      # the same of a link type that is left out (USB, D-Bus): nothing has to hold it
@@ -73,7 +76,7 @@ cdef struct Rows:
 cdef class SavefileReader:
     """Read a pcap or pcapng stream in blocks, and give its packets as columns.
 
-    `stream` has `readinto`; `head` are bytes already read from it. Packets whose link type is not in `known` are counted in
+    `stream` has `readinto`; `head` are bytes already read from it. `windows`, where there are any, give the same bytes without a copy (`iplog_core.capture.mapped`). Packets whose link type is not in `known` are counted in
     `left_out`, not given. `number` is called with the name of each interface described and gives its number. Raise ValueError
     with the reason where the header is not that of a capture; what `readinto` raises passes through, here and in `read`.
 
@@ -83,7 +86,9 @@ cdef class SavefileReader:
 
     cdef readonly int64_t packets
     cdef readonly str fault
-    cdef object stream, known, number, data
+    cdef object stream, known, number, data, windows, window
+    cdef Py_ssize_t before_data     # bytes of the window before the data
+    cdef Py_ssize_t there           # how many of the bytes held the file has
     cdef uint8_t *bytes
     cdef Py_ssize_t size, largest, start, end, need, room
     cdef int64_t origin             # where the block's first byte stands in the stream
@@ -107,10 +112,10 @@ cdef class SavefileReader:
     def __dealloc__(self):
         free(self.interfaces)
 
-    def __init__(self, stream, bytes head, known, number, Py_ssize_t batch_size, Py_ssize_t block_size=1 << 22):
+    def __init__(self, stream, bytes head, known, number, Py_ssize_t batch_size, Py_ssize_t block_size=1 << 22, windows=None):
         if batch_size < 1 or block_size < 1:
             raise ValueError("batch_size and block_size must be at least 1")
-        self.stream, self.known, self.number = stream, known, number
+        self.stream, self.known, self.number, self.windows = stream, known, number, windows
         self.fault = ""
         self.tallies = {}
         self.leaving = -1
@@ -120,6 +125,8 @@ cdef class SavefileReader:
         memcpy(self.bytes, <const uint8_t *> head, len(head))
         self.end = len(head)
         self._open()
+        if windows is not None:
+            self.end = self.start  # the first window has it, too
 
     def read(self):
         """Return the next batch as (data, offset, captured, wire_length, time, link, interface), or None after the last.
@@ -139,6 +146,7 @@ cdef class SavefileReader:
         rows.offset, rows.time = &wide_view[0, 0], &wide_view[1, 0]
         rows.captured, rows.wire_length = &words_view[0, 0], &words_view[1, 0]
         rows.link, rows.interface = &halves_view[0, 0], &halves_view[1, 0]
+        self._check_window()
         while not self.done:
             with nogil:
                 step = self._blocks(&rows) if self.pcapng else self._records(&rows)
@@ -153,9 +161,14 @@ cdef class SavefileReader:
                 break
             else:
                 self._break(step)
+        self._check_window()
+        while rows.n and rows.offset[rows.n - 1] + rows.captured[rows.n - 1] > self.there:
+            # It lies where the file has nothing any more.
+            rows.n -= 1
+            self.packets -= 1
         n = rows.n
         if n == 0:
-            self.data = self.stream = None  # many files may be at their end long before the last one
+            self.data = self.stream = self.windows = self.window = None  # many files may be at their end long before the last one
             return None
         return self.data, wide[0, :n], words[0, :n], words[1, :n], wide[1, :n], halves[0, :n], halves[1, :n]
 
@@ -174,7 +187,11 @@ cdef class SavefileReader:
         cdef const uint8_t *p
         cdef Py_ssize_t left
         cdef uint32_t captured, wire_length
+        cdef Py_ssize_t ahead = self.start
         while rows.n < rows.room:
+            while ahead < self.start + AHEAD:
+                prefetch(self.bytes + ahead)
+                ahead += 64
             if self.leaving >= 0 and not self._skipped():
                 return HUNGRY
             self.record = self.origin + self.start
@@ -451,6 +468,8 @@ cdef class SavefileReader:
         """Bring more bytes behind those held, which go to the front; False at the end of the stream."""
         cdef Py_ssize_t held = self.end - self.start
         cdef Py_ssize_t count
+        if self.windows is not None:
+            return self._slide(held)
         if self.need > self.size or (self.origin and self.size < self.largest):
             self._hold(max(self.need, self.largest))
         else:
@@ -461,6 +480,28 @@ cdef class SavefileReader:
             raise OSError("the stream gave more bytes than were asked for")
         self.end += count
         return count > 0
+
+    cdef bint _slide(self, Py_ssize_t held) except -1:
+        """Look at more bytes, beginning with those held; False at the end of the file."""
+        cdef const uint8_t[::1] view
+        cdef int64_t position = self.origin + self.start
+        window, before = self.windows.at(position, max(self.need, self.largest if self.origin else min(self.largest, FIRST_BLOCK)))
+        data = np.frombuffer(window, np.uint8)[before:]
+        if len(data) <= held:
+            return False
+        self.window, self.before_data, self.data = window, before, data
+        view = data
+        self.bytes, self.size = <uint8_t *> &view[0], len(data)
+        self.origin, self.start, self.end = position, 0, len(data)
+        return True
+
+    cdef int _check_window(self) except -1:
+        """Stop where the file has nothing any more behind what is looked at."""
+        self.there = self.size
+        if self.window is not None and self.window.lost is not None:
+            self.there = self.window.lost - self.before_data
+            self._say(f"the file became shorter, or could not be read any more, while it was read (byte {self.origin + self.there:,})")
+        return 0
 
     cdef int _end(self) except -1:
         """Nothing more comes: say where that is in the middle of something."""

@@ -26,22 +26,20 @@ cdef extern from *:
 give_large_memory_back()
 
 
-cdef int table_open(Table *table, uint32_t capacity, bytes secret) except -1:
-    """Make an empty table of `capacity` entries; `secret` seeds the hash, 88 bytes, random where it is empty."""
-    cdef uint64_t buckets = 1
+cdef int table_open(Table *table, uint32_t capacity, size_t size, bytes secret) except -1:
+    """Make an empty table of `capacity` entries, of which its owner keeps `size` bytes each; `secret` seeds the hash, 88 bytes, random where it is empty."""
+    cdef size_t buckets = buckets_of(capacity)
     cdef bytes coefficients = secret if secret else os.urandom(88)
     if len(coefficients) != 88:
         raise ValueError("a table's secret has 88 bytes")
-    while buckets < capacity:
-        buckets *= 2
+    table.stride = stride_of(size)
     # Fresh memory from the system counts only when it is touched, so a large capacity costs nothing until it is used.
-    table.memory = calloc(<size_t> capacity + 2, sizeof(Node))
-    table.buckets = <uint32_t *> calloc(buckets, sizeof(uint32_t))
+    table.memory = calloc(<size_t> capacity + 2, table.stride)
+    table.buckets = <Bucket *> calloc(buckets, sizeof(Bucket))
     if table.memory == NULL or table.buckets == NULL:
         table_close(table)
         raise MemoryError(f"no memory for a table of {capacity:,} entries")
-    # On a cache line each: finding a key touches one.
-    table.nodes = <Node *> ((<size_t> table.memory + 63) & ~(<size_t> 63))
+    table.nodes = <char *> ((<size_t> table.memory + 63) & ~(<size_t> 63))
     table.mask = <uint32_t> (buckets - 1)
     table.capacity = capacity
     table.used = 0
@@ -56,3 +54,27 @@ cdef void table_close(Table *table) noexcept:
     free(table.buckets)
     table.memory = NULL
     table.buckets = NULL
+
+
+cpdef size_t table_bytes(size_t capacity, size_t size):
+    """Return the memory that a table of `capacity` entries takes when it is full, of which its owner keeps `size` bytes each."""
+    return (capacity + 2) * stride_of(size) + buckets_of(capacity) * sizeof(Bucket)
+
+
+cdef tuple table_use(const Table *table):
+    """Return how many entries a table has and may have, and the bytes of it that were ever used and that may be."""
+    cdef size_t buckets = (<size_t> table.mask + 1) * sizeof(Bucket)
+    return table.count, table.capacity, (table.used + 2) * table.stride + buckets, (<size_t> table.capacity + 2) * table.stride + buckets
+
+
+cdef inline size_t stride_of(size_t size) noexcept nogil:
+    """From one cache line on each: finding a key touches one, and what is kept of it the next."""
+    return (sizeof(Node) + size + 63) & ~(<size_t> 63)
+
+
+cdef inline size_t buckets_of(size_t capacity) noexcept nogil:
+    """Twice as many as there are entries, or more."""
+    cdef size_t buckets = 1
+    while buckets < 2 * capacity:
+        buckets *= 2
+    return buckets

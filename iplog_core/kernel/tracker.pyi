@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 class Tracker:
     evicted: int
     value_count: int
+    tables: tuple[tuple[int, int, int, int], ...]
     def __init__(
         self,
         make: Callable[..., Any] | None,
@@ -42,7 +43,11 @@ class Tracker:
         final: bool,
         marks: NDArray[np.uint8],
     ) -> list[Any]: ...
+    def wait(self, now: int, final: bool) -> list[Any]: ...
     def dump(self, keys: NDArray[Any], values: NDArray[Any]) -> None: ...
     def load(self, keys: NDArray[Any], values: NDArray[Any], now: int) -> None: ...
+
+KEY_SIZE: int
+VALUE_SIZE: int
 
 def layout() -> tuple[Any, Any]: ...

@@ -14,13 +14,14 @@ it. A key holds half of the values at the most. The only value of a key stands i
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
+
+import cython
 
 from iplog_core.kernel.columns cimport KIND_FRAGMENT, Columns, columns_of
 from iplog_core.kernel.flows cimport ANSWERED, HALF_OPEN, LATE, PENDING, PHASE_DEADLINE, PHASE_END, PHASE_PACKET, REFUSED, SILENT, FlowRow
 from iplog_core.kernel.table cimport (
-    List, Table, list_append, list_remove, list_renew, table_close, table_find, table_full, table_hash, table_insert, table_open, table_remove, table_restore,
+    List, Table, entry_of, list_append, list_expect_removal, list_remove, list_renew, node_of, table_close, table_expect, table_fetch, table_find, table_full, table_hash, table_insert, table_open, table_remove, table_restore, table_use,
 )
 
 cdef enum:
@@ -60,9 +61,8 @@ cdef int64_t PATIENCE = 1_000_000_000
 # So many times the threshold leave no doubt.
 cdef int BEYOND_DOUBT = 4
 
-# One packet or decided flow, as far as a tracker looks at it.
-cdef struct Touch:
-    int64_t time
+# One packet or decided flow, as far as a tracker looks at it, and what is kept of it: a cache line.
+cdef struct Face:
     int64_t index
     uint64_t src_hi
     uint64_t src_lo
@@ -80,7 +80,31 @@ cdef struct Touch:
     uint8_t icmp_code
     uint8_t phase
 
+cdef struct Touch:
+    int64_t time
+    Face face
+
+# A row that is soon taken, and the key it will count for.
+cdef struct Coming:
+    Touch touch
+    uint64_t key[5]
+    uint32_t hash
+
+# So many rows ahead a bucket is asked for, and a key and its value: memory takes about as long as a few rows.
+cdef enum:
+    FAR = 16
+    NEAR = 6
+
+# With its key and its place in a list: two cache lines for a key that was counted once (`lone`), and two more for what means something only from the second time on.
 cdef struct Entry:
+    uint8_t tier
+    uint8_t lone
+    uint8_t suspect
+    uint8_t many_sources
+    uint8_t single_outcome
+    uint8_t sport_count
+    uint8_t spare[2]
+    Face face
     int64_t first
     int64_t last
     int64_t filled
@@ -94,18 +118,13 @@ cdef struct Entry:
     uint32_t heard
     uint32_t outcomes[OUTCOMES]
     uint16_t sports[SPORTS]
-    uint8_t sport_count
-    uint8_t tier
-    uint8_t suspect
-    uint8_t single_outcome
-    uint8_t many_sources
-    Touch touch
 
 # What `dump` writes and `load` reads: a key with its place in the table and in its list and how many values it has there, and such a value.
 cdef struct SavedKey:
     uint64_t key[5]
     int64_t time
     uint32_t values
+    uint32_t padding
     Entry entry
 
 cdef struct SavedValue:
@@ -114,6 +133,7 @@ cdef struct SavedValue:
     uint8_t outcome
 
 
+@cython.final
 cdef class Tracker:
     """See above. `memory` and `expiry` are in ns, `rate` in packets a second (0: the threshold counts values or packets), `hint` 0 for none.
 
@@ -124,8 +144,6 @@ cdef class Tracker:
     cdef Table table
     cdef Table values
     cdef List[TIERS] lists
-    cdef Entry *entries
-    cdef uint8_t *outcomes
     cdef int64_t memory
     cdef int64_t expiry
     cdef double threshold
@@ -133,6 +151,8 @@ cdef class Tracker:
     cdef int key_parts
     cdef int distinct
     cdef int doubts
+    cdef Coming before
+    cdef bint lone_is_nothing
     cdef uint32_t hint
     cdef int samples
     cdef uint32_t most_values
@@ -152,6 +172,7 @@ cdef class Tracker:
         self.doubts = DOUBTS[doubts]
         self.threshold = threshold
         self.hint = hint
+        self.lone_is_nothing = threshold > 1 and hint != 1
         self.samples = samples
         self.most = most
         self.rate = rate
@@ -159,21 +180,22 @@ cdef class Tracker:
         self.expiry = expiry
         self.most_values = values // 2 if values > 1 else 1
         self.changes = []
-        table_open(&self.table, capacity, secret)
-        table_open(&self.values, values, secret)
-        self.entries = <Entry *> calloc(<size_t> capacity + 1, sizeof(Entry))
-        self.outcomes = <uint8_t *> calloc(<size_t> values + 1, 1)
-        if self.entries == NULL or self.outcomes == NULL:
-            raise MemoryError(f"no memory for {capacity:,} keys")
+        table_open(&self.table, capacity, sizeof(Entry), secret)
+        self.before.hash = table_hash(&self.table, self.before.key)
+        table_open(&self.values, values, sizeof(uint8_t), secret)
 
     def __dealloc__(self):
         table_close(&self.table)
         table_close(&self.values)
-        free(self.entries)
-        free(self.outcomes)
 
     def __len__(self):
         return self.table.count
+
+    cdef inline Entry *at(self, uint32_t slot) noexcept:
+        return <Entry *> entry_of(&self.table, slot)
+
+    cdef inline uint8_t *value_outcome(self, uint32_t value) noexcept:
+        return <uint8_t *> entry_of(&self.values, value)
 
     def update(
         self, uint8_t[::1] block, Py_ssize_t n, const int64_t[::1] rows, const uint8_t[::1] roles, const uint64_t[::1] labels,
@@ -193,99 +215,152 @@ cdef class Tracker:
         cdef bint with_roles = roles.shape[0] > 0, with_flow_roles = flow_roles.shape[0] > 0
         cdef bint with_labels = labels.shape[0] > 0, with_flow_labels = flow_labels.shape[0] > 0, with_marks = marks.shape[0] > 0
         cdef Py_ssize_t i
-        cdef Touch touch
+        cdef Coming[FAR] coming_packets
+        cdef Coming[FAR] coming_flows
+        cdef Coming *coming
         cdef uint8_t role
-        cdef list changes
-        memset(&touch, 0, sizeof(Touch))
         if packets:
             c = columns_of(&block[0], n)
         if flow_count:
             all_flows = <const FlowRow *> &flows[0]
+        for i in range(min(packets, FAR)):
+            packet_touch(&c, rows[i], labels[i] if with_labels else 0, &coming_packets[i].touch)
+            self.expect(&coming_packets[i])
+        for i in range(min(flow_count, FAR)):
+            if self.says_something(&all_flows[decided[i]], adds, flow_roles[i] if with_flow_roles else ROLE_SURE):
+                flow_touch(&all_flows[decided[i]], flow_labels[i] if with_flow_labels else 0, &coming_flows[i].touch)
+                self.expect(&coming_flows[i])
         while packet < packets or flow < flow_count:
             if flow < flow_count:
                 f = &all_flows[decided[flow]]
                 if packet == packets or comes_first(f, c.clock[rows[packet]], c.index[rows[packet]]):
-                    flow_touch(f, &touch)
-                    touch.label = flow_labels[flow] if with_flow_labels else 0
-                    self.expire(touch.time)
-                    self.take_flow(f, &touch, adds, flow_roles[flow] if with_flow_roles else ROLE_SURE)
+                    coming = &coming_flows[flow % FAR]
+                    if flow + NEAR < flow_count:
+                        self.fetch(&coming_flows[(flow + NEAR) % FAR])
+                    role = flow_roles[flow] if with_flow_roles else ROLE_SURE
+                    if self.says_something(f, adds, role):
+                        self.expire(f.time)
+                        self.take_flow(f, coming, adds, role)
+                    i = flow + FAR
+                    if i < flow_count and self.says_something(&all_flows[decided[i]], adds, flow_roles[i] if with_flow_roles else ROLE_SURE):
+                        flow_touch(&all_flows[decided[i]], flow_labels[i] if with_flow_labels else 0, &coming.touch)
+                        self.expect(coming)
                     flow += 1
                     continue
-            i = rows[packet]
-            packet_touch(&c, i, &touch)
-            touch.label = labels[packet] if with_labels else 0
+            coming = &coming_packets[packet % FAR]
             role = roles[packet] if with_roles else ROLE_SURE
-            packet += 1
-            self.expire(touch.time)
+            if packet + NEAR < packets:
+                self.fetch(&coming_packets[(packet + NEAR) % FAR])
+            self.expire(coming.touch.time)
             if role & ROLE_AGAINST:
-                self.withdraw(&touch)
+                self.withdraw(coming)
             else:
-                self.count(&touch, PENDING, role & ROLE_SURE)
+                self.count(coming, PENDING, role & ROLE_SURE)
                 if with_marks:
-                    marks[i] = self.mark
+                    marks[rows[packet]] = self.mark
+            i = packet + FAR
+            if i < packets:
+                packet_touch(&c, rows[i], labels[i] if with_labels else 0, &coming.touch)
+                self.expect(coming)
+            packet += 1
+        return self.wait(now, final)
+
+    cpdef list wait(self, int64_t now, bint final):
+        """Let time pass up to `now`, as `update` does where there is nothing to take."""
+        cdef list changes
         self.expire(now)
         if final:
             while self.lists[ALERTING].oldest:
-                self.end(self.lists[ALERTING].oldest, now, PHASE_END, self.entries[self.lists[ALERTING].oldest].touch.index)
+                self.end(self.lists[ALERTING].oldest, now, PHASE_END, self.at(self.lists[ALERTING].oldest).face.index)
         changes = self.changes
         self.changes = []
         return changes
+
+    cdef inline bint says_something(self, const FlowRow *f, bint adds, uint8_t role) noexcept:
+        """Tell whether a flow changes anything: a bucket which counted what opened it hears of answers only."""
+        return adds or self.distinct != NO_VALUE or self.rate == 0 or role & ROLE_AGAINST or f.outcome == ANSWERED or f.outcome == LATE
+
+    cdef void expect(self, Coming *coming) noexcept:
+        """Make the key of a row that comes, and have its bucket brought. A target that is flooded comes many times in a row."""
+        cdef uint64_t *key = coming.key
+        cdef const Coming *before = &self.before
+        self.key_of(&coming.touch, key)
+        if key[1] == before.key[1] and key[3] == before.key[3] and key[4] == before.key[4] and key[0] == before.key[0] and key[2] == before.key[2]:
+            coming.hash = before.hash
+            return
+        coming.hash = table_hash(&self.table, key)
+        self.before.hash = coming.hash
+        memcpy(self.before.key, key, sizeof(self.before.key))
+        table_expect(&self.table, coming.hash)
+
+    cdef void fetch(self, const Coming *coming) noexcept:
+        cdef uint64_t[5] key
+        cdef uint32_t slot = table_fetch(&self.table, coming.hash)
+        if slot and self.values.count:
+            self.value_key(slot, &coming.touch.face, key)
+            table_expect(&self.values, table_hash(&self.values, key))
 
     cdef int expire(self, int64_t now) except -1:
         """End what has been quiet for long enough, and forget what nobody did for a while."""
         cdef int64_t due
         cdef int tier
         while self.lists[ALERTING].oldest:
-            due = self.table.nodes[self.lists[ALERTING].oldest].time + self.expiry
+            due = node_of(&self.table, self.lists[ALERTING].oldest).time + self.expiry
             if due > now:
                 break
-            self.end(self.lists[ALERTING].oldest, due, PHASE_DEADLINE, self.entries[self.lists[ALERTING].oldest].touch.index)
+            self.end(self.lists[ALERTING].oldest, due, PHASE_DEADLINE, self.at(self.lists[ALERTING].oldest).face.index)
         for tier in range(ALERTING):
-            while self.lists[tier].oldest and self.table.nodes[self.lists[tier].oldest].time + self.memory <= now:
+            while self.lists[tier].oldest and node_of(&self.table, self.lists[tier].oldest).time + self.memory <= now:
+                list_expect_removal(&self.table, &self.lists[tier])
                 self.forget(self.lists[tier].oldest)
         return 0
 
-    cdef int take_flow(self, const FlowRow *f, const Touch *touch, bint adds, uint8_t role) except -1:
+    cdef int take_flow(self, const FlowRow *f, const Coming *coming, bint adds, uint8_t role) except -1:
         if role & ROLE_AGAINST or f.outcome == ANSWERED or f.outcome == LATE:
-            self.withdraw(touch)
+            self.withdraw(coming)
         elif f.outcome != PENDING or f.phase == PHASE_END:
             if adds:
-                self.count(touch, f.outcome, role & ROLE_SURE)
+                self.count(coming, f.outcome, role & ROLE_SURE)
             else:
-                self.tell(touch, f.outcome, role & ROLE_SURE)
+                self.tell(coming, f.outcome, role & ROLE_SURE)
         return 0
 
-    cdef int count(self, const Touch *touch, uint8_t outcome, bint sure) except -1:
+    cdef int count(self, const Coming *coming, uint8_t outcome, bint sure) except -1:
         """Count a packet or a failed flow for its key."""
-        cdef uint64_t[5] key
-        cdef uint32_t hash, slot
+        cdef const Touch *touch = &coming.touch
+        cdef uint32_t slot = table_find(&self.table, coming.key, coming.hash)
         cdef Entry *e
         cdef bint lively = True, fresh = False
-        self.key_of(touch, key)
-        hash = table_hash(&self.table, key)
-        slot = table_find(&self.table, key, hash)
         if not slot:
             if table_full(&self.table):
                 self.evict(touch, 0)
-            slot = table_insert(&self.table, key, hash)
-            memset(&self.entries[slot], 0, sizeof(Entry))
-            self.entries[slot].first = touch.time
-            list_append(&self.table, &self.lists[QUIET], slot, touch.time)
-        e = &self.entries[slot]
+            slot = table_insert(&self.table, coming.key, coming.hash)
+            self.begin(slot, self.at(slot), touch, outcome)
+            if self.lone_is_nothing:
+                self.mark = 0
+                return 0
+            e = self.at(slot)
+            e.lone = False
+            memset(&e.first, 0, sizeof(Entry) - (<char *> &e.first - <char *> e))
+            e.first = touch.time
+            e.sport_count = 0
+        e = self.at(slot)
+        if e.lone:
+            self.unfold(slot, e)
         if e.tier != ALERTING:
             self.fade(e, touch.time)
         # Whom an alert names does not change any more once it has started: its id depends on it.
-        if e.tier != ALERTING and e.packets and (touch.src_lo != e.touch.src_lo or touch.src_hi != e.touch.src_hi):
+        if e.tier != ALERTING and e.packets and (touch.face.src_lo != e.face.src_lo or touch.face.src_hi != e.face.src_hi):
             e.many_sources = True
         e.packets += 1
-        e.bytes += touch.bytes
+        e.bytes += touch.face.bytes
         e.last = touch.time
-        add_sport(e, touch.sport)
+        add_sport(e, touch.face.sport)
         if self.distinct != NO_VALUE or (self.rate == 0 and e.tier != ALERTING):
             fresh = self.add_value(slot, e, touch, outcome)
         # The touch of a key with one value holds that value.
-        if e.tier != ALERTING and (fresh or not is_single(e) or self.same_value(&e.touch, touch)):
-            e.touch = touch[0]
+        if e.tier != ALERTING and (fresh or not is_single(e) or self.same_value(&e.face, &touch.face)):
+            e.face = touch.face
         if self.rate > 0:
             e.level = drained(e, touch.time, self.rate) + 1
             if e.level > self.threshold:
@@ -298,7 +373,7 @@ cdef class Tracker:
                 list_renew(&self.table, &self.lists[ALERTING], slot, touch.time)
             if e.packets >= e.next_update:
                 e.next_update *= 10
-                self.tell_change(slot, "update", touch.time, touch.phase, touch.index)
+                self.tell_change(slot, "update", touch.time, touch.face.phase, touch.face.index)
         else:
             self.move(slot, e, WARM if e.distinct > 1 else e.tier, touch.time)
             self.judge(slot, e, touch, sure)
@@ -308,16 +383,45 @@ cdef class Tracker:
                 self.mark |= MARK_NEW
         return 0
 
+    cdef void begin(self, uint32_t slot, Entry *e, const Touch *touch, uint8_t outcome) noexcept:
+        """Take a new key, which was counted once."""
+        e.tier = QUIET
+        e.lone = True
+        e.suspect = False
+        e.many_sources = False
+        e.single_outcome = outcome
+        e.sport_count = 1
+        e.face = touch.face
+        list_append(&self.table, &self.lists[QUIET], slot, touch.time)
+
+    cdef void unfold(self, uint32_t slot, Entry *e) noexcept:
+        """Write down what being counted once means, since there is more to come."""
+        cdef int64_t time = node_of(&self.table, slot).time
+        memset(&e.first, 0, sizeof(Entry) - (<char *> &e.first - <char *> e))
+        e.lone = False
+        e.first = time
+        e.last = time
+        e.packets = 1
+        e.bytes = e.face.bytes
+        e.sports[0] = e.face.sport
+        if self.rate > 0:
+            e.level = 1
+            e.filled = time
+        if self.distinct != NO_VALUE or self.rate == 0:
+            e.distinct = 1
+            e.single_since = time
+            e.outcomes[e.single_outcome] = 1
+
     cdef int judge(self, uint32_t slot, Entry *e, const Touch *touch, bint sure) except -1:
         """Tell of a key that is not alerting what it has reached."""
         if self.hint and not e.suspect and e.distinct >= self.hint and self.convinced(e, self.hint, touch):
             e.suspect = True
-            self.tell_change(slot, "suspect", touch.time, touch.phase, touch.index)
+            self.tell_change(slot, "suspect", touch.time, touch.face.phase, touch.face.index)
         if sure and (e.level if self.rate > 0 else e.distinct) >= self.threshold and self.convinced(e, self.threshold, touch):
             self.move(slot, e, ALERTING, touch.time)
             e.next_update = e.packets * 10
             self.mark |= MARK_START
-            self.tell_change(slot, "start", touch.time, touch.phase, touch.index)
+            self.tell_change(slot, "start", touch.time, touch.face.phase, touch.face.index)
         return 0
 
     cdef bint convinced(self, const Entry *e, double threshold, const Touch *touch) noexcept:
@@ -329,7 +433,7 @@ cdef class Tracker:
         take as many refusals, or few source ports; and what was answered counts against it, since peers come and go. Several times as many are beyond doubt, of ports.
         """
         cdef bint of_ports = self.distinct == BY_DPORT
-        cdef bint at_end = touch.phase == PHASE_END
+        cdef bint at_end = touch.face.phase == PHASE_END
         cdef bint few_ports = from_few_ports(e)
         cdef bint beyond_doubt = e.distinct >= BEYOND_DOUBT * threshold
         if self.doubts == NO_DOUBTS or self.rate > 0:
@@ -351,9 +455,9 @@ cdef class Tracker:
         if is_single(e):
             return threshold <= 1 and (e.single_outcome != PENDING or e.single_since + PATIENCE <= now)
         while value and count < threshold:
-            if self.outcomes[value] != PENDING or self.values.nodes[value].time + PATIENCE <= now:
+            if self.value_outcome(value)[0] != PENDING or node_of(&self.values, value).time + PATIENCE <= now:
                 count += 1
-            value = self.values.nodes[value].newer
+            value = node_of(&self.values, value).newer
         return count >= threshold
 
     cdef void move(self, uint32_t slot, Entry *e, uint8_t tier, int64_t time) noexcept:
@@ -364,16 +468,20 @@ cdef class Tracker:
         e.tier = tier
         list_append(&self.table, &self.lists[tier], slot, time)
 
-    cdef void withdraw(self, const Touch *touch) noexcept:
+    cdef void withdraw(self, const Coming *coming) noexcept:
         """An opening was answered after all: it is no evidence, and a key without any is forgotten. What an alert has told already stays told."""
-        cdef uint64_t[5] key
-        cdef uint32_t slot, value
+        cdef const Touch *touch = &coming.touch
+        cdef uint32_t slot = table_find(&self.table, coming.key, coming.hash)
+        cdef uint32_t value
         cdef Entry *e
-        self.key_of(touch, key)
-        slot = table_find(&self.table, key, table_hash(&self.table, key))
         if not slot:
             return
-        e = &self.entries[slot]
+        e = self.at(slot)
+        if e.lone:
+            if (self.rate > 0 or self.same_value(&e.face, &touch.face)) and self.doubts != SILENCE_DOUBTED:
+                self.forget(slot)
+                return
+            self.unfold(slot, e)
         e.heard += 1
         if self.rate > 0 and e.tier != ALERTING:
             e.level = drained(e, touch.time, self.rate)
@@ -388,15 +496,18 @@ cdef class Tracker:
         if e.tier != ALERTING and e.level <= 0 and (e.distinct == 0 or self.rate > 0) and self.doubts != SILENCE_DOUBTED:
             self.forget(slot)
 
-    cdef int tell(self, const Touch *touch, uint8_t outcome, bint sure) except -1:
+    cdef int tell(self, const Coming *coming, uint8_t outcome, bint sure) except -1:
         """Note how the opening that counted a value went."""
-        cdef uint64_t[5] key
-        cdef uint32_t slot, value
+        cdef const Touch *touch = &coming.touch
+        cdef uint32_t slot = table_find(&self.table, coming.key, coming.hash)
+        cdef uint32_t value
         cdef Entry *e
-        self.key_of(touch, key)
-        slot = table_find(&self.table, key, table_hash(&self.table, key))
         if slot:
-            e = &self.entries[slot]
+            e = self.at(slot)
+            if e.lone:
+                if e.single_outcome == PENDING and self.same_value(&e.face, &touch.face):
+                    e.single_outcome = outcome
+                return 0
             value = self.find_value(slot, e, touch)
             if value and self.outcome_of(e, value) == PENDING:
                 self.set_outcome(e, value, outcome)
@@ -406,34 +517,34 @@ cdef class Tracker:
 
     # Values: each in its key's list, oldest first. The only one of a key, as long as there was no other, is that of its touch.
 
-    cdef void value_key(self, uint32_t slot, const Touch *touch, uint64_t *key) noexcept:
+    cdef void value_key(self, uint32_t slot, const Face *face, uint64_t *key) noexcept:
         key[0] = slot
         key[1] = 0
         key[2] = 0
         key[3] = 0
         key[4] = 0
         if self.distinct == BY_DPORT:
-            key[3] = touch.dport
+            key[3] = face.dport
         elif self.distinct == BY_DST:
-            key[1] = touch.dst_hi
-            key[2] = touch.dst_lo
+            key[1] = face.dst_hi
+            key[2] = face.dst_lo
         elif self.distinct == BY_SRC:
-            key[1] = touch.src_hi
-            key[2] = touch.src_lo
+            key[1] = face.src_hi
+            key[2] = face.src_lo
         elif self.distinct == BY_LABEL:
-            key[3] = touch.label
+            key[3] = face.label
         else:
-            key[4] = touch.index
+            key[4] = face.index
 
     cdef uint32_t find_value(self, uint32_t slot, const Entry *e, const Touch *touch) noexcept:
         """Return the slot of a value, SINGLE or 0."""
         cdef uint64_t[5] key
         if is_single(e):
-            return SINGLE if self.same_value(&e.touch, touch) else 0
-        self.value_key(slot, touch, key)
+            return SINGLE if self.same_value(&e.face, &touch.face) else 0
+        self.value_key(slot, &touch.face, key)
         return table_find(&self.values, key, table_hash(&self.values, key))
 
-    cdef bint same_value(self, const Touch *one, const Touch *other) noexcept:
+    cdef bint same_value(self, const Face *one, const Face *other) noexcept:
         if self.distinct == BY_DPORT:
             return one.dport == other.dport
         if self.distinct == BY_DST:
@@ -462,13 +573,13 @@ cdef class Tracker:
                 self.evicted += 1
                 return 0
             if is_single(e):
-                self.store_value(slot, e, &e.touch, e.single_since, e.single_outcome, touch)
-            self.store_value(slot, e, touch, touch.time, outcome, touch)
+                self.store_value(slot, e, &e.face, e.single_since, e.single_outcome, touch)
+            self.store_value(slot, e, &touch.face, touch.time, outcome, touch)
         e.outcomes[outcome] += 1
         e.distinct += 1
         return 1
 
-    cdef int store_value(self, uint32_t slot, Entry *e, const Touch *what, int64_t since, uint8_t outcome, const Touch *touch) except -1:
+    cdef int store_value(self, uint32_t slot, Entry *e, const Face *what, int64_t since, uint8_t outcome, const Touch *touch) except -1:
         cdef uint64_t[5] key
         cdef uint32_t hash, value
         while table_full(&self.values):
@@ -477,15 +588,15 @@ cdef class Tracker:
         hash = table_hash(&self.values, key)
         value = table_insert(&self.values, key, hash)
         list_append(&self.values, &e.values, value, since)
-        self.outcomes[value] = outcome
+        self.value_outcome(value)[0] = outcome
         return 0
 
     cdef uint8_t outcome_of(self, const Entry *e, uint32_t value) noexcept:
-        return e.single_outcome if value == SINGLE else self.outcomes[value]
+        return e.single_outcome if value == SINGLE else self.value_outcome(value)[0]
 
     cdef int64_t since(self, const Entry *e) noexcept:
         """Return when the oldest value was counted."""
-        return e.single_since if is_single(e) else self.values.nodes[e.values.oldest].time
+        return e.single_since if is_single(e) else node_of(&self.values, e.values.oldest).time
 
     cdef void set_outcome(self, Entry *e, uint32_t value, uint8_t outcome) noexcept:
         e.outcomes[self.outcome_of(e, value)] -= 1
@@ -493,7 +604,7 @@ cdef class Tracker:
         if value == SINGLE:
             e.single_outcome = outcome
         else:
-            self.outcomes[value] = outcome
+            self.value_outcome(value)[0] = outcome
 
     cdef void remove_value(self, Entry *e, uint32_t value) noexcept:
         e.outcomes[self.outcome_of(e, value)] -= 1
@@ -520,12 +631,12 @@ cdef class Tracker:
 
     cdef void key_of(self, const Touch *touch, uint64_t *key) noexcept:
         """The version keeps IPv6 packets that forge a mapped address apart from IPv4."""
-        key[0] = touch.src_hi if self.key_parts & KEY_SRC else 0
-        key[1] = touch.src_lo if self.key_parts & KEY_SRC else 0
-        key[2] = touch.dst_hi if self.key_parts & KEY_DST else 0
-        key[3] = touch.dst_lo if self.key_parts & KEY_DST else 0
-        key[4] = touch.dport if self.key_parts & KEY_DPORT else touch.label if self.key_parts & KEY_LABEL else 0
-        key[4] |= <uint64_t> (touch.version == 6) << 63
+        key[0] = touch.face.src_hi if self.key_parts & KEY_SRC else 0
+        key[1] = touch.face.src_lo if self.key_parts & KEY_SRC else 0
+        key[2] = touch.face.dst_hi if self.key_parts & KEY_DST else 0
+        key[3] = touch.face.dst_lo if self.key_parts & KEY_DST else 0
+        key[4] = touch.face.dport if self.key_parts & KEY_DPORT else touch.face.label if self.key_parts & KEY_LABEL else 0
+        key[4] |= <uint64_t> (touch.face.version == 6) << 63
 
     cdef int evict(self, const Touch *touch, uint32_t spared) except -1:
         """Make room: forget the coldest key of the lowest tier other than `spared`; where there is no other, that one's oldest value."""
@@ -534,19 +645,20 @@ cdef class Tracker:
         for tier in range(TIERS):
             slot = self.lists[tier].oldest
             if slot == spared and slot:
-                slot = self.table.nodes[slot].newer
+                slot = node_of(&self.table, slot).newer
             if slot:
                 break
         if not slot:
             self.evicted += 1
             # Only the values of that one are left, so that it has some that are stored.
-            self.remove_value(&self.entries[spared], self.entries[spared].values.oldest)
+            self.remove_value(self.at(spared), self.at(spared).values.oldest)
             return 0
-        if self.entries[slot].distinct or self.rate > 0:
+        if self.at(slot).lone or self.at(slot).distinct or self.rate > 0:
             self.evicted += 1
-        if self.entries[slot].tier == ALERTING:
-            self.end(slot, touch.time, touch.phase, touch.index)
+        if self.at(slot).tier == ALERTING:
+            self.end(slot, touch.time, touch.face.phase, touch.face.index)
         else:
+            list_expect_removal(&self.table, &self.lists[tier])
             self.forget(slot)
         return 0
 
@@ -556,15 +668,15 @@ cdef class Tracker:
         return 0
 
     cdef void forget(self, uint32_t slot) noexcept:
-        cdef Entry *e = &self.entries[slot]
-        while e.values.oldest:
+        cdef Entry *e = self.at(slot)
+        while not e.lone and e.values.oldest:
             self.remove_value(e, e.values.oldest)
         list_remove(&self.table, &self.lists[e.tier], slot)
         table_remove(&self.table, slot)
 
     cdef int tell_change(self, uint32_t slot, str state, int64_t time, uint8_t phase, int64_t index) except -1:
-        cdef Entry *e = &self.entries[slot]
-        cdef const Touch *t = &e.touch
+        cdef Entry *e = self.at(slot)
+        cdef const Face *t = &e.face
         cdef uint32_t value = e.values.oldest
         cdef list samples = []
         cdef uint64_t[5] key
@@ -574,8 +686,8 @@ cdef class Tracker:
             self.value_key(slot, t, key)
             samples.append(self.sample(key))
         while value and self.distinct != NO_VALUE and len(samples) < self.samples:
-            samples.append(self.sample(self.values.nodes[value].key))
-            value = self.values.nodes[value].newer
+            samples.append(self.sample(node_of(&self.values, value).key))
+            value = node_of(&self.values, value).newer
         self.changes.append(self.make(
             state=state, time=time, phase=phase, index=index,
             src=(t.src_hi, t.src_lo), dst=(t.dst_hi, t.dst_lo), sport=t.sport, dport=t.dport, kind=t.kind, version=t.version, proto=t.proto,
@@ -597,6 +709,11 @@ cdef class Tracker:
     def value_count(self):
         return self.values.count
 
+    @property
+    def tables(self):
+        """The use of the keys and of the values, as `table_use` tells it."""
+        return table_use(&self.table), table_use(&self.values)
+
     def dump(self, SavedKey[::1] keys, SavedValue[::1] values):
         """Write all keys, tier by tier, and the values of each in the same order, oldest first, into rows of `layout`: as many as there are."""
         cdef Py_ssize_t i = 0, k = 0
@@ -607,22 +724,24 @@ cdef class Tracker:
         for tier in range(TIERS):
             slot = self.lists[tier].oldest
             while slot:
-                keys[i].key = self.table.nodes[slot].key
-                keys[i].time = self.table.nodes[slot].time
-                keys[i].entry = self.entries[slot]
+                keys[i].key = node_of(&self.table, slot).key
+                keys[i].time = node_of(&self.table, slot).time
+                if self.at(slot).lone:
+                    self.unfold(slot, self.at(slot))
+                keys[i].entry = self.at(slot)[0]
                 keys[i].values = 0
                 memset(&keys[i].entry.values, 0, sizeof(List))
-                value = self.entries[slot].values.oldest
+                value = self.at(slot).values.oldest
                 while value:
-                    values[k].key = self.values.nodes[value].key
+                    values[k].key = node_of(&self.values, value).key
                     values[k].key[0] = 0
-                    values[k].time = self.values.nodes[value].time
-                    values[k].outcome = self.outcomes[value]
+                    values[k].time = node_of(&self.values, value).time
+                    values[k].outcome = self.value_outcome(value)[0]
                     k += 1
                     keys[i].values += 1
-                    value = self.values.nodes[value].newer
+                    value = node_of(&self.values, value).newer
                 i += 1
-                slot = self.table.nodes[slot].newer
+                slot = node_of(&self.table, slot).newer
 
     def load(self, const SavedKey[::1] keys, const SavedValue[::1] values, int64_t now):
         """Take what `dump` wrote on a clock that stood at `now`, while there is nothing yet. Raise ValueError where it cannot be: this is of no use any more then."""
@@ -637,7 +756,7 @@ cdef class Tracker:
             slot = table_restore(&self.table, &self.lists[keys[i].entry.tier], keys[i].key, keys[i].time)
             if not slot:
                 raise ValueError(f"key {i} is there twice, or older than the one before")
-            e = &self.entries[slot]
+            e = self.at(slot)
             e[0] = keys[i].entry
             memset(&e.values, 0, sizeof(List))
             memset(e.outcomes, 0, sizeof(e.outcomes))
@@ -653,7 +772,7 @@ cdef class Tracker:
     cdef bint load_value(self, uint32_t slot, Entry *e, const SavedValue *row, int64_t now) noexcept:
         cdef uint64_t[5] key
         cdef uint32_t hash, value
-        cdef int64_t before = self.values.nodes[e.values.newest].time if e.values.newest else 0
+        cdef int64_t before = node_of(&self.values, e.values.newest).time if e.values.newest else 0
         key = row.key
         key[0] = slot
         hash = table_hash(&self.values, key)
@@ -661,19 +780,19 @@ cdef class Tracker:
             return False
         value = table_insert(&self.values, key, hash)
         list_append(&self.values, &e.values, value, row.time)
-        self.outcomes[value] = row.outcome
+        self.value_outcome(value)[0] = row.outcome
         e.outcomes[row.outcome] += 1
         return True
 
     cdef bint sound_key(self, const SavedKey *row, int64_t now) noexcept:
         """Tell whether a key from outside can be one: nothing else may be an index, an enumeration, a truth value or a time here."""
         cdef const Entry *e = &row.entry
-        cdef const Touch *t = &e.touch
+        cdef const Face *t = &e.face
         return (
-            0 <= row.time <= now and 0 <= e.first <= now and 0 <= e.last <= now and 0 <= e.filled <= now and 0 <= e.single_since <= now and 0 <= t.time <= now
+            0 <= row.time <= now and 0 <= e.first <= now and 0 <= e.last <= now and 0 <= e.filled <= now and 0 <= e.single_since <= now 
             and t.index >= 0 and 0 <= e.level <= self.threshold and (e.tier != ALERTING or e.next_update > 0)
             and e.distinct <= self.most_values and (row.values == e.distinct or (e.distinct == 1 and not row.values)) and e.single_outcome < OUTCOMES
-            and e.tier < TIERS and e.sport_count <= SPORTS and e.suspect <= 1 and e.many_sources <= 1
+            and e.tier < TIERS and e.sport_count <= SPORTS and e.suspect <= 1 and e.many_sources <= 1 and not e.lone
             and t.kind <= KIND_FRAGMENT and t.phase <= PHASE_END
         )
 
@@ -685,6 +804,9 @@ cdef inline bint is_single(const Entry *e) noexcept:
     """Tell whether a key has one value, which stands in the key itself."""
     return e.distinct == 1 and not e.values.oldest
 
+
+KEY_SIZE = sizeof(Entry)
+VALUE_SIZE = sizeof(uint8_t)
 
 cdef SavedKey one_key
 cdef SavedValue one_value
@@ -709,42 +831,44 @@ cdef inline bint comes_first(const FlowRow *f, int64_t time, int64_t index) noex
     return f.phase == PHASE_DEADLINE or (f.phase == PHASE_PACKET and f.index <= index)
 
 
-cdef inline void packet_touch(const Columns *c, Py_ssize_t i, Touch *touch) noexcept:
+cdef inline void packet_touch(const Columns *c, Py_ssize_t i, uint64_t label, Touch *touch) noexcept:
+    touch.face.label = label
     touch.time = c.clock[i]
-    touch.index = c.index[i]
-    touch.src_hi = c.src_hi[i]
-    touch.src_lo = c.src_lo[i]
-    touch.dst_hi = c.dst_hi[i]
-    touch.dst_lo = c.dst_lo[i]
-    touch.bytes = c.length[i]
-    touch.sport = c.sport[i]
-    touch.dport = c.dport[i]
-    touch.interface = c.interface[i]
-    touch.kind = c.kind[i]
-    touch.version = c.version[i]
-    touch.proto = c.proto[i]
-    touch.icmp_type = c.icmp_type[i]
-    touch.icmp_code = c.icmp_code[i]
-    touch.phase = PHASE_PACKET
+    touch.face.index = c.index[i]
+    touch.face.src_hi = c.src_hi[i]
+    touch.face.src_lo = c.src_lo[i]
+    touch.face.dst_hi = c.dst_hi[i]
+    touch.face.dst_lo = c.dst_lo[i]
+    touch.face.bytes = c.length[i]
+    touch.face.sport = c.sport[i]
+    touch.face.dport = c.dport[i]
+    touch.face.interface = c.interface[i]
+    touch.face.kind = c.kind[i]
+    touch.face.version = c.version[i]
+    touch.face.proto = c.proto[i]
+    touch.face.icmp_type = c.icmp_type[i]
+    touch.face.icmp_code = c.icmp_code[i]
+    touch.face.phase = PHASE_PACKET
 
 
-cdef inline void flow_touch(const FlowRow *f, Touch *touch) noexcept:
+cdef inline void flow_touch(const FlowRow *f, uint64_t label, Touch *touch) noexcept:
+    touch.face.label = label
     touch.time = f.time
-    touch.index = f.index
-    touch.src_hi = f.src_hi
-    touch.src_lo = f.src_lo
-    touch.dst_hi = f.dst_hi
-    touch.dst_lo = f.dst_lo
-    touch.bytes = f.length
-    touch.sport = f.sport
-    touch.dport = f.dport
-    touch.interface = f.interface
-    touch.kind = f.kind
-    touch.version = f.version
-    touch.proto = f.proto
-    touch.icmp_type = f.icmp_type
-    touch.icmp_code = f.icmp_code
-    touch.phase = f.phase
+    touch.face.index = f.index
+    touch.face.src_hi = f.src_hi
+    touch.face.src_lo = f.src_lo
+    touch.face.dst_hi = f.dst_hi
+    touch.face.dst_lo = f.dst_lo
+    touch.face.bytes = f.length
+    touch.face.sport = f.sport
+    touch.face.dport = f.dport
+    touch.face.interface = f.interface
+    touch.face.kind = f.kind
+    touch.face.version = f.version
+    touch.face.proto = f.proto
+    touch.face.icmp_type = f.icmp_type
+    touch.face.icmp_code = f.icmp_code
+    touch.face.phase = f.phase
 
 
 cdef inline double drained(const Entry *e, int64_t now, double rate) noexcept:

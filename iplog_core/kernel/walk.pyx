@@ -9,12 +9,13 @@ ports, since a sweep asks many hosts for the same, and a peer-to-peer client eac
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
 from libc.string cimport memset
+
+import cython
 
 from iplog_core.kernel.flows cimport ANSWERED, HALF_OPEN, LATE, PENDING, PHASE_END, REFUSED, SILENT, FlowRow
 from iplog_core.kernel.table cimport (
-    List, Table, list_append, list_remove, list_renew, table_close, table_find, table_full, table_hash, table_insert, table_open, table_remove, table_restore,
+    List, Table, entry_of, list_append, list_expect_removal, list_remove, list_renew, node_of, table_close, table_expect, table_fetch, table_find, table_full, table_hash, table_insert, table_open, table_remove, table_restore, table_use,
 )
 
 # Failed contacts whose ports are remembered together; the last two lots are looked at.
@@ -24,6 +25,11 @@ cdef enum:
 # So many contacts are looked back at: whoever opens many connections at once hears answers first and silence last, so that the order of outcomes says little.
 cdef enum:
     RECENT = 256
+
+# So many flows ahead a bucket is asked for, and a place: memory takes about as long as a few flows.
+cdef enum:
+    FAR = 16
+    NEAR = 6
 
 cdef struct Place:
     uint64_t ports
@@ -41,6 +47,7 @@ cdef struct SavedWalk:
     Place place
 
 
+@cython.final
 cdef class Walk:
     """The walks of at most `capacity` sources, the coldest of which goes first. A walk stays between `steps` up and twice as many down.
 
@@ -49,7 +56,6 @@ cdef class Walk:
 
     cdef Table table
     cdef List order
-    cdef Place *places
     cdef signed char steps
     cdef bint heard
     cdef int narrow
@@ -59,31 +65,46 @@ cdef class Walk:
         self.steps = steps
         self.heard = heard
         self.narrow = narrow
-        table_open(&self.table, capacity, secret)
-        self.places = <Place *> calloc(<size_t> capacity + 1, sizeof(Place))
-        if self.places == NULL:
-            raise MemoryError(f"no memory for {capacity:,} sources")
+        table_open(&self.table, capacity, sizeof(Place), secret)
 
     def __dealloc__(self):
         table_close(&self.table)
-        free(self.places)
 
     def __len__(self):
         return self.table.count
 
+    cdef inline Place *at(self, uint32_t slot) noexcept nogil:
+        return <Place *> entry_of(&self.table, slot)
+
     def update(self, const uint8_t[::1] flows, const int64_t[::1] rows, uint8_t[::1] guilty):
         """Walk on for the flows in `rows`, and set in `guilty` those whose source stands at the top after them."""
         cdef const FlowRow *all_flows
-        cdef Py_ssize_t i
-        if rows.shape[0] == 0:
+        cdef Py_ssize_t i, n = rows.shape[0]
+        cdef uint32_t[FAR] hashes
+        if n == 0:
             return
         all_flows = <const FlowRow *> &flows[0]
         with nogil:
-            for i in range(rows.shape[0]):
-                guilty[rows[i]] = self.step(&all_flows[rows[i]])
+            for i in range(min(n, FAR)):
+                hashes[i] = self.expect(&all_flows[rows[i]])
+            for i in range(n):
+                if i + NEAR < n:
+                    table_fetch(&self.table, hashes[(i + NEAR) % FAR])
+                guilty[rows[i]] = self.step(&all_flows[rows[i]], hashes[i % FAR])
+                if i + FAR < n:
+                    hashes[i % FAR] = self.expect(&all_flows[rows[i + FAR]])
 
-    cdef bint step(self, const FlowRow *f) noexcept nogil:
-        cdef Place *place = self.place_of(f)
+    cdef uint32_t expect(self, const FlowRow *f) noexcept nogil:
+        """Return the hash of a flow's source, and have its bucket brought."""
+        cdef uint64_t[5] key
+        cdef uint32_t hash
+        source_key(f, key)
+        hash = table_hash(&self.table, key)
+        table_expect(&self.table, hash)
+        return hash
+
+    cdef bint step(self, const FlowRow *f, uint32_t hash) noexcept nogil:
+        cdef Place *place = self.place_of(f, hash)
         cdef bint fails = HALF_OPEN <= f.outcome <= SILENT or (f.outcome == PENDING and f.phase == PHASE_END)
         if f.outcome == ANSWERED or f.outcome == LATE or f.outcome == REFUSED or f.outcome == HALF_OPEN:
             place.heard = True
@@ -116,28 +137,29 @@ cdef class Walk:
             and (self.narrow == 0 or ones(place.ports | place.ports_before) <= self.narrow)
         )
 
-    cdef Place *place_of(self, const FlowRow *f) noexcept nogil:
+    cdef Place *place_of(self, const FlowRow *f, uint32_t hash) noexcept nogil:
         cdef uint64_t[5] key
-        cdef uint32_t hash, slot
-        key[0] = f.src_hi
-        key[1] = f.src_lo
-        key[2] = 0
-        key[3] = 0
-        key[4] = f.version == 6
-        hash = table_hash(&self.table, key)
+        cdef uint32_t slot
+        source_key(f, key)
         slot = table_find(&self.table, key, hash)
         if slot:
             list_renew(&self.table, &self.order, slot, f.time)
-            return &self.places[slot]
+            return self.at(slot)
         if table_full(&self.table):
             self.evicted += 1
             slot = self.order.oldest
             list_remove(&self.table, &self.order, slot)
             table_remove(&self.table, slot)
+            list_expect_removal(&self.table, &self.order)
         slot = table_insert(&self.table, key, hash)
         list_append(&self.table, &self.order, slot, f.time)
-        memset(&self.places[slot], 0, sizeof(Place))
-        return &self.places[slot]
+        memset(self.at(slot), 0, sizeof(Place))
+        return self.at(slot)
+
+    @property
+    def tables(self):
+        """The use of the walks, as `table_use` tells it."""
+        return (table_use(&self.table),)
 
     # What is kept from one run to another.
 
@@ -148,10 +170,10 @@ cdef class Walk:
         if walks.shape[0] != self.table.count:
             raise ValueError("as many rows as there are walks")
         for i in range(walks.shape[0]):
-            walks[i].key = self.table.nodes[slot].key
-            walks[i].time = self.table.nodes[slot].time
-            walks[i].place = self.places[slot]
-            slot = self.table.nodes[slot].newer
+            walks[i].key = node_of(&self.table, slot).key
+            walks[i].time = node_of(&self.table, slot).time
+            walks[i].place = self.at(slot)[0]
+            slot = node_of(&self.table, slot).newer
 
     def load(self, const SavedWalk[::1] walks, int64_t now):
         """Take what `dump` wrote on a clock that stood at `now`, while there is nothing yet. Raise ValueError where it cannot be: this is of no use any more then."""
@@ -167,8 +189,18 @@ cdef class Walk:
             slot = table_restore(&self.table, &self.order, walks[i].key, walks[i].time)
             if not slot:
                 raise ValueError(f"walk {i} is there twice, or older than the one before")
-            self.places[slot] = place[0]
+            self.at(slot)[0] = place[0]
 
+
+cdef inline void source_key(const FlowRow *f, uint64_t *key) noexcept nogil:
+    key[0] = f.src_hi
+    key[1] = f.src_lo
+    key[2] = 0
+    key[3] = 0
+    key[4] = f.version == 6
+
+
+WALK_SIZE = sizeof(Place)
 
 cdef SavedWalk one_walk
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,20 +10,36 @@ from numpy.typing import NDArray
 
 from iplog_core.addresses import addresses
 from iplog_core.batch import Kind
-from iplog_core.lines.hosts import Hosts
+from iplog_core.lines.forms import Part, host, number, word, words
 
-_COLUMNS = (
-    "icmp_type", "icmp_code", "payload", "about_proto", "about_sport", "about_dport", "about_hi", "about_lo", "route_hi", "route_lo",
-)  # fmt: skip
+Parts = list[str | Part]
+
+ICMP_BITS = 10
+"""Bits of the key to a form: which of them by the type of the message, what kind of packet it quotes, and three flags."""
+
+_SHAPE = 0x1F
+_QUOTES_AT, _IS_V6, _HAS_ABOUT, _HAS_ROUTE = 5, 7, 8, 9
 
 
-def icmp_lines(rows: NDArray[Any], hosts: Hosts, log_dest: bool) -> list[str]:
-    """Return one line for each row (`RECORD_DTYPE`) of an ICMP message."""
-    targets = [f" to {text}" for text in hosts.column(rows, "dst")] if log_dest else repeat("", len(rows))
-    is_v6 = (rows["kind"] == Kind.ICMP6).tolist()
-    columns = (rows[name].tolist() for name in _COLUMNS)
-    messages = map(Message._make, zip(is_v6, hosts.column(rows, "src"), targets, *columns, strict=True))
-    return [f"ICMP: {_FORMS.get((message.is_v6, message.type), _undefined)(message, hosts)}" for message in messages]
+def icmp_keys(rows: NDArray[Any]) -> NDArray[np.int64]:
+    """Return a key to the form of each row (`RECORD_DTYPE`) of an ICMP message: what `icmp_form` takes."""
+    is_v6 = rows["kind"] == Kind.ICMP6
+    keys: NDArray[np.int64] = _SHAPES[is_v6.view(np.uint8), rows["icmp_type"]]
+    keys |= _QUOTED[rows["about_proto"]]
+    keys |= is_v6.astype(np.int64) << _IS_V6
+    speaks = np.flatnonzero(_SPEAKS[keys & _SHAPE])
+    if len(speaks):
+        for bit, side in ((_HAS_ABOUT, "about"), (_HAS_ROUTE, "route")):
+            keys[speaks] |= ((rows[f"{side}_hi"] != 0) | (rows[f"{side}_lo"] != 0))[speaks].astype(np.int64) << bit
+    return keys
+
+
+def icmp_form(key: int, *, named: bool, log_dest: bool) -> Parts:
+    """Return the parts of a line about an ICMP message."""
+    to: Parts = [" to ", host("dst", named=named)] if log_dest else []
+    flags = {name: bool(key >> bit & 1) for name, bit in (("is_v6", _IS_V6), ("has_about", _HAS_ABOUT), ("has_route", _HAS_ROUTE))}
+    message = Message(named=named, src=[host("src", named=named)], to=to, quoted=_QUOTES[key >> _QUOTES_AT & 3], **flags)
+    return ["ICMP: ", *_FORMS[key & _SHAPE](message)]
 
 
 def spoken_of(rows: NDArray[Any]) -> Iterator[str]:
@@ -39,79 +54,75 @@ def spoken_of(rows: NDArray[Any]) -> Iterator[str]:
 
 
 class Message(NamedTuple):
-    """An ICMP message as its line needs it. `to` is " to DST" or nothing; the other fields are those of the record."""
+    """What the form of a message's line depends on. `to` is " to DST" or nothing, `quoted` what is said of the packet that it answers."""
 
     is_v6: bool
-    src: str
-    to: str
-    type: int
-    code: int
-    size: int
-    quoted: int
-    sport: int
-    dport: int
-    about_hi: int
-    about_lo: int
-    route_hi: int
-    route_lo: int
+    named: bool
+    src: Parts
+    to: Parts
+    quoted: Parts
+    has_about: bool
+    has_route: bool
+
+    def about(self, otherwise: str) -> Parts:
+        return [host("about", named=self.named)] if self.has_about else [otherwise]
+
+    def route(self, otherwise: str) -> Parts:
+        return [host("route", named=self.named)] if self.has_route else [otherwise]
 
 
-Form = Callable[[Message, Hosts], str]
+Form = Callable[[Message], Parts]
 
 
 def _plain(what: str) -> Form:
-    return lambda m, hosts: f"{what} from {m.src}{m.to}"
+    return lambda m: [f"{what} from ", *m.src, *m.to]
 
 
 def _sized(what: str) -> Form:
-    return lambda m, hosts: f"{what} from {m.src}{m.to} ({m.size} bytes)"
+    return lambda m: [f"{what} from ", *m.src, *m.to, " (", number("payload"), " bytes)"]
 
 
 def _neighbour(what: str) -> Form:
-    def line(m: Message, hosts: Hosts) -> str:
-        target = hosts.known(m.about_hi, m.about_lo)
-        return f"{what}{' for ' + target if target else ''} from {m.src}{m.to}"
-
-    return line
+    return lambda m: [what, *([" for ", *m.about("")] if m.has_about else []), " from ", *m.src, *m.to]
 
 
-def _time_exceeded(m: Message, hosts: Hosts) -> str:
-    return f"{m.src} time exceeded{m.to}{_quoted(m)}"
+def _time_exceeded(m: Message) -> Parts:
+    return [*m.src, " time exceeded", *m.to, *m.quoted]
 
 
-def _too_big(m: Message, hosts: Hosts) -> str:
-    return f"packet too big from {m.src}{m.to}{_quoted(m)}"
+def _too_big(m: Message) -> Parts:
+    return ["packet too big from ", *m.src, *m.to, *m.quoted]
 
 
-def _parameter_problem(m: Message, hosts: Hosts) -> str:
-    return f"parameter problem (ptr {m.about_lo}) from {m.src}{m.to}"
+def _parameter_problem(m: Message) -> Parts:
+    return ["parameter problem (ptr ", number("about_lo"), ") from ", *m.src, *m.to]
 
 
-def _unreachable(m: Message, hosts: Hosts) -> str:
-    words = (_UNREACHABLE_V6 if m.is_v6 else _UNREACHABLE).get(m.code, f"undefined code {m.code} is unreachable")
-    behind = m.to.removeprefix(" to") + _quoted(m)
-    return f"{m.src}: {words} to{behind}" if behind else f"{m.src}: {words}"
+def _unreachable(m: Message) -> Parts:
+    what = words(_UNREACHABLE_V6 if m.is_v6 else _UNREACHABLE, "undefined code ", " is unreachable")
+    behind = [" to", *m.quoted] if m.quoted and not m.to else [*m.to, *m.quoted]
+    return [*m.src, ": ", word("icmp_code", what), *behind]
 
 
-def _redirect(m: Message, hosts: Hosts) -> str:
-    gateway = hosts.known(m.about_hi, m.about_lo) or "unknown"
-    what = "host" if m.is_v6 else _REDIRECTED.get(m.code, f"undefined code {m.code}")
-    return f"({gateway}) redirect {m.src} to {what} {hosts.known(m.route_hi, m.route_lo) or 'unknown'}"
+def _redirect(m: Message) -> Parts:
+    what: str | Part = "host" if m.is_v6 else word("icmp_code", words(_REDIRECTED, "undefined code "))
+    return ["(", *m.about("unknown"), ") redirect ", *m.src, " to ", what, " ", *m.route("unknown")]
 
 
-def _undefined(m: Message, hosts: Hosts) -> str:
-    return f"undefined {'ICMPv6' if m.is_v6 else 'ICMP'} type {m.type} from {m.src}{m.to}"
-
-
-def _quoted(m: Message) -> str:
-    """Return what the message says of the packet that it answers; nothing where it quotes none."""
-    if m.quoted in _WITH_PORTS:
-        return f" ({_WITH_PORTS[m.quoted]}: dest port {m.dport}, source port {m.sport})"
-    return f" ({_WITHOUT_PORTS.get(m.quoted, f'protocol {m.quoted}')})" if m.quoted else ""
+def _undefined(m: Message) -> Parts:
+    return [f"undefined {'ICMPv6' if m.is_v6 else 'ICMP'} type ", number("icmp_type"), " from ", *m.src, *m.to]
 
 
 _WITH_PORTS = {6: "tcp", 17: "udp", 132: "sctp"}
 _WITHOUT_PORTS = {1: "icmp", 58: "icmpv6"}
+_QUOTES: list[Parts] = [
+    [],
+    [" (", word("about_proto", words(_WITH_PORTS)), ": dest port ", number("about_dport"), ", source port ", number("about_sport"), ")"],
+    [" (", word("about_proto", words(_WITHOUT_PORTS, "protocol ")), ")"],
+]
+_QUOTED = np.full(256, 2 << _QUOTES_AT, np.int64)
+_QUOTED[0] = 0
+_QUOTED[list(_WITH_PORTS)] = 1 << _QUOTES_AT
 
 _UNREACHABLE = {
     0: "net is unreachable",
@@ -146,7 +157,7 @@ _REDIRECT_V6 = 137
 _NEIGHBOUR_V6 = (135, 136)
 _REDIRECTED = {0: "network", 1: "host", 2: "network-tos", 3: "host-tos"}
 
-_FORMS: dict[tuple[bool, int], Form] = {
+_FORM_OF: dict[tuple[bool, int], Form] = {
     (False, 0): _sized("echo reply"),
     (False, 3): _unreachable,
     (False, 4): _plain("source quench"),
@@ -178,3 +189,9 @@ _FORMS: dict[tuple[bool, int], Form] = {
     (True, _REDIRECT_V6): _redirect,
     (True, 143): _plain("multicast listener report"),
 }
+_FORMS = [_undefined, *_FORM_OF.values()]
+_SHAPES = np.zeros((2, 256), np.int64)
+for _place, (_is_v6, _type) in enumerate(_FORM_OF, 1):
+    _SHAPES[int(_is_v6), _type] = _place
+_SPEAKS = np.isin(range(_SHAPE + 1), [_SHAPES[0, _REDIRECT], _SHAPES[1, _REDIRECT_V6], *_SHAPES[1, _NEIGHBOUR_V6]])
+"""Which forms name hosts beside the ends of their message."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import repeat
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from iplog_core.batch import Malformed
-from iplog_core.lines.hosts import Hosts
+from iplog_core.lines.forms import Part, host, number, word, words
 
 _PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMP", 132: "SCTP"}
 _FAULTS = {
@@ -21,19 +20,21 @@ _FAULTS = {
     Malformed.BAD_UDP_LENGTH.value: "bad length",
     Malformed.BAD_LINK.value: "bad link header",
 }
-_OF_THE_PROTOCOL = {Malformed.TRUNCATED.value, Malformed.BAD_TCP_HEADER.value, Malformed.BAD_UDP_LENGTH.value}
+_OF_THE_PROTOCOL = (Malformed.TRUNCATED.value, Malformed.BAD_TCP_HEADER.value, Malformed.BAD_UDP_LENGTH.value)
+_UNREAD, _OF_IP, _OF_ABOVE = range(3)
 
 
-def malformed_lines(rows: NDArray[Any], hosts: Hosts, log_dest: bool) -> list[str]:
-    """Return one line for each row (`RECORD_DTYPE`) of a malformed packet: what is wrong, and whose it was as far as that could be read."""
-    targets: Sequence[str] | repeat[str] = [f" to {text}" for text in hosts.column(rows, "dst")] if log_dest else repeat("", len(rows))
-    columns = (rows[name].tolist() for name in ("malformed", "version", "proto", "bytes"))
-    return [
-        f"{_what(fault, proto)} from {src}{to}" if version else f"{_what(fault, 0)} ({size} bytes)"
-        for src, to, fault, version, proto, size in zip(hosts.column(rows, "src"), targets, *columns, strict=True)
-    ]
+def malformed_keys(rows: NDArray[Any]) -> NDArray[np.int64]:
+    """Return a key to the form of each row (`RECORD_DTYPE`) of a malformed packet: what `malformed_form` takes."""
+    keys = np.where(np.isin(rows["malformed"], _OF_THE_PROTOCOL), _OF_ABOVE, _OF_IP)
+    return np.where(rows["version"] == 0, _UNREAD, keys)
 
 
-def _what(fault: int, proto: int) -> str:
-    named = _PROTOCOLS.get(proto, "IP") if fault in _OF_THE_PROTOCOL else "IP"
-    return f"{named}: {_FAULTS.get(fault, f'undefined fault {fault}')}"
+def malformed_form(key: int, *, named: bool, log_dest: bool) -> list[str | Part]:
+    """Return the parts of a line about a malformed packet: what is wrong, and whose it was as far as that could be read."""
+    fault = word("malformed", words(_FAULTS, "undefined fault "))
+    if key == _UNREAD:
+        return ["IP: ", fault, " (", number("bytes"), " bytes)"]
+    whose: str | Part = word("proto", words(_PROTOCOLS, "IP", counted=False)) if key == _OF_ABOVE else "IP"
+    to: list[str | Part] = [" to ", host("dst", named=named)] if log_dest else []
+    return [whose, ": ", fault, " from ", host("src", named=named), *to]

@@ -1,15 +1,21 @@
-"""The line of the statistics."""
+"""The lines of the statistics."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from iplog_core.events import InterfaceStats, Stats
+from iplog_core.events import InterfaceStats, Stats, TableStats
 from iplog_core.lines.hosts import printable
 
+_MB = 1 << 20
 
-def statistics_line(stats: Stats) -> str:
-    """Return the counters of a run as one line: what every run has, what did not go by itself, and what the capture of each interface counts."""
+
+def statistics_lines(stats: Stats) -> list[str]:
+    """Return the counters of a run: what every run has, what did not go by itself, what the capture of each interface counts; then the tables, a line each."""
+    return [_run(stats), *_memory(stats)]
+
+
+def _run(stats: Stats) -> str:
     usual = f"{stats.packets} packets ({stats.bytes} bytes), {stats.flows} flows, {stats.alerts} alerts"
     rare = {
         "suppressed": stats.suppressed,
@@ -22,7 +28,29 @@ def statistics_line(stats: Stats) -> str:
         "plugin errors": sum(stats.plugin_errors.values()),
     }
     interfaces = [f"; {printable(name)}: {_interface(counted)}" for name, counted in stats.interfaces.items()]
-    return "".join([f"statistics: {usual}", *_happened(rare), *interfaces])
+    rate = f", {stats.rate:.0f} packets/s" if stats.rate else ""
+    return "".join([f"statistics: {usual}", *_happened(rare), rate, *interfaces])
+
+
+def _memory(stats: Stats) -> Iterator[str]:
+    """One line for each table that anything was ever in, the fullest first, and one for all."""
+    tables = {name: table for name, table in stats.tables.items() if table.entries or table.evicted}
+    for name, table in sorted(tables.items(), key=lambda item: (-_load(item[1]), item[0])):
+        load = f"{table.entries} of {table.capacity} entries ({_load(table):.0f} %)"
+        forgotten = f", {table.evicted} evicted" if table.evicted else ""
+        yield f"memory: {printable(name)}: {load}, {_size(table.used)} of {_size(table.memory)} MB{forgotten}"
+    if stats.tables:
+        used, most = (sum(getattr(table, field) for table in stats.tables.values()) for field in ("used", "memory"))
+        peak = f"; the process had {_size(stats.peak_memory)} MB at the most" if stats.peak_memory else ""
+        yield f"memory: all {len(stats.tables)} tables: {_size(used)} of {_size(most)} MB, {stats.evicted} evicted{peak}"
+
+
+def _load(table: TableStats) -> float:
+    return 100 * table.entries / max(table.capacity, 1)
+
+
+def _size(count: int) -> str:
+    return f"{count / _MB:.1f}"
 
 
 def _interface(counted: InterfaceStats) -> str:

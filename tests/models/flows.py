@@ -195,7 +195,9 @@ class FlowModel:
         return FlowBit(0)
 
     def _given_up(self, flow: FlowState, p: dict[str, int]) -> FlowBit:
-        return self._decided_by(flow, p, Outcome.HALF_OPEN) if flow.wait in (Wait.ANSWER, Wait.ACK) else FlowBit(0)
+        if flow.stray or flow.wait not in (Wait.ANSWER, Wait.ACK):
+            return FlowBit(0)
+        return self._decided_by(flow, p, Outcome.HALF_OPEN)
 
     def _confirmed(self, flow: FlowState, p: dict[str, int]) -> FlowBit:
         if flow.stray:
@@ -318,6 +320,8 @@ class FlowModel:
             self._remember(host, known or Contact(0, time, answered=True))
 
     def _wait(self, flow: FlowState, wait: Wait, time: int) -> None:
+        if wait == flow.wait and wait in (Wait.TCP, Wait.OTHER) and time - flow.since < self.timeouts[wait] // 64:
+            return
         self.turn += 1
         flow.wait, flow.since, flow.turn = wait, time, self.turn
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from iplog_bogus_flags.fingerprints import odd_probes, plain_probes
-from iplog_core import MINUTE, AlertKind, Detector, DetectorSettings, Duration, Kind, Mask, PacketBatch, TcpFlag, Tracker, hookimpl
+from iplog_bogus_flags.fingerprints import ODD, odd_probes, plain_probes
+from iplog_core import MINUTE, AlertKind, Detector, DetectorSettings, Duration, Kind, Mask, PacketBatch, PacketRows, TcpFlag, Tracker, hookimpl
 
 iplog_api = 1
 
@@ -39,19 +39,20 @@ class BogusFlags(Detector[Settings]):
 
     def setup(self) -> None:
         expiry = self.settings.expiry
-        self.bogus = self.tracker(key="pair", threshold=1, memory=expiry, expiry=expiry)
+        self.bogus = self.tracker(key="pair", threshold=1, memory=expiry, expiry=expiry, weight=2)
         self.land = self.tracker(key="pair", threshold=1, memory=expiry, expiry=expiry)
         self.odd = self._classes(self.settings.classes)
         self.plain = self._classes(PLAIN_CLASSES)
 
     def on_batch(self, batch: PacketBatch) -> None:
-        odd, plain = odd_probes(batch), plain_probes(batch)
+        unusual = batch.is_tcp & (batch.strays | UNUSUAL.take(batch.tcp_flags, mode="clip"))
+        odd, plain = odd_probes(batch, unusual), plain_probes(batch)
         for episode in self.odd.update(batch, where=odd != 0, labels=odd):
             self.alert("os_fingerprint", episode)
         for episode in self.plain.update(batch, where=plain != 0, labels=plain):
             self.alert("os_fingerprint", episode)
         # What is a fingerprinter's is told by that name.
-        for episode in self.bogus.update(batch, where=batch.is_tcp & IMPOSSIBLE.take(batch.tcp_flags, mode="clip") & (odd == 0)):
+        for episode in self.bogus.update(batch, where=batch.among(unusual & (odd == 0), _contradicts)):
             self.alert("bogus_flags", episode)
         for episode in self.land.update(batch, where=_to_itself(batch)):
             self.alert("land", episode)
@@ -67,20 +68,29 @@ def _impossible(flags: int) -> bool:
 
 
 IMPOSSIBLE = np.array([_impossible(flags) for flags in range(4096)])
+UNUSUAL = IMPOSSIBLE | ODD
+
+
+def _contradicts(packets: PacketRows) -> Mask:
+    return IMPOSSIBLE[packets.tcp_flags]
 
 
 def _to_itself(batch: PacketBatch) -> Mask:
     """Packets that ask something and name their receiver as their sender, with the same port where there are ports; on loopback that is ordinary."""
-    same = (batch.src_lo == batch.dst_lo) & (batch.src_hi == batch.dst_hi) & (batch.sport == batch.dport)
-    if not same.any():
-        return same
-    loopback4 = (batch.version == 4) & (batch.src_lo >> 24 & 0xFF == 127)
-    loopback6 = (batch.version == 6) & (batch.src_hi == 0) & (batch.src_lo <= 1)
-    nowhere = (batch.version == 4) & (batch.src_lo & 0xFFFFFFFF == 0)
-    same &= ~loopback4 & ~loopback6 & ~nowhere & ~batch.is_arp & (batch.kind != int(Kind.NONE)) & batch.opens & batch.to_one_host
+    same = batch.among((batch.sport == batch.dport) & batch.opens & ~batch.is_arp, _names_itself)
     for row in same.nonzero()[0].tolist():
         same[row] = not _on_loopback_device(batch, row)
     return same
+
+
+def _names_itself(packets: PacketRows) -> Mask:
+    same = (packets.src_lo == packets.dst_lo) & (packets.src_hi == packets.dst_hi)
+    if not same.any():
+        return same
+    loopback4 = (packets.version == 4) & (packets.src_lo >> 24 & 0xFF == 127)
+    loopback6 = (packets.version == 6) & (packets.src_hi == 0) & (packets.src_lo <= 1)
+    nowhere = (packets.version == 4) & (packets.src_lo & 0xFFFFFFFF == 0)
+    return same & ~loopback4 & ~loopback6 & ~nowhere & (packets.kind != int(Kind.NONE)) & packets.to_one_host
 
 
 def _on_loopback_device(batch: PacketBatch, row: int) -> bool:

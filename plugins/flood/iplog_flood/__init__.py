@@ -9,7 +9,23 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from iplog_core import MINUTE, AlertKind, Detector, DetectorSettings, Duration, Episode, FlowBit, Key, Mask, Outcome, PacketBatch, TcpFlag, Tracker, hookimpl
+from iplog_core import (
+    MINUTE,
+    AlertKind,
+    Detector,
+    DetectorSettings,
+    Duration,
+    Episode,
+    FlowBit,
+    Key,
+    Mask,
+    Outcome,
+    PacketBatch,
+    PacketRows,
+    TcpFlag,
+    Tracker,
+    hookimpl,
+)
 from iplog_flood.copies import digests
 from iplog_flood.questions import questions
 
@@ -78,7 +94,9 @@ class Flood(Detector[Settings]):
         self.refusing = self._refusing()
         self.refused = self._evidence(given.udp_rate, given.udp_burst)
         self.streams_unusual = self._unusual("target_port", given.udp_rate, given.udp_burst)
-        self.copies = self.tracker(key="target_label", threshold=2 * given.udp_burst, rate=COPIES * given.udp_rate, memory=RECENT, expiry=RECENT, tells=False)
+        self.copies = self.tracker(
+            key="target_label", threshold=2 * given.udp_burst, rate=COPIES * given.udp_rate, memory=RECENT, expiry=RECENT, tells=False, weight=0.5
+        )
         self.datagrams = self._bucket("target_port", given.udp_rate, REST * given.udp_burst)
         self.datagrams_scattered = self._scattered()
         self.pings_of_one = self._unusual("pair", given.ping_rate, given.ping_burst)
@@ -126,7 +144,7 @@ class Flood(Detector[Settings]):
 
     def _udp(self, batch: PacketBatch) -> None:
         """Flows that are opened without end, datagrams that go on although they are refused, or many copies of one; what else goes one way is a stream."""
-        unheard = batch.is_udp & batch.unanswered & batch.to_one_host
+        unheard = batch.among(batch.is_udp & batch.unanswered, _to_one_host)
         flows = batch.decided
         decided = flows.is_udp
         self.openings_unusual.update(batch, where=unheard & batch.opens, decided=decided)
@@ -145,9 +163,7 @@ class Flood(Detector[Settings]):
 
     def _ping(self, batch: PacketBatch) -> None:
         """Echo requests faster than anybody waits for, answered or not; of many hosts together only those that nobody answered before."""
-        echoes = batch.is_echo
-        if echoes.any():
-            echoes = echoes & batch.to_one_host
+        echoes = batch.among(batch.is_echo, _to_one_host)
         self.pings_of_one.update(batch, where=echoes)
         self.pings_of_all.update(batch, where=echoes & batch.probes)
         self._tell("ping_flood", self.pings.update(batch, where=self.pings_of_one.suspects | self.pings_of_all.suspects))
@@ -158,21 +174,21 @@ class Flood(Detector[Settings]):
         A capture may begin in the middle of thousands, and show one direction of them only, so that ACKs must have been refused, or forged.
         """
         stray = batch.is_tcp & batch.strays
-        acks = resets = stray
-        if stray.any():
-            acks = stray & (batch.tcp_flags & NO_PUSH == ACK)
-            resets = stray & (batch.tcp_flags & (RST | SYN) == RST) & ~_answers(batch)
+        if not stray.any() and not any(map(len, (self.acks_refused, self.acks, self.resets))):
+            return
+        acks = stray & (batch.tcp_flags & NO_PUSH == ACK)
+        resets = batch.among(stray & (batch.tcp_flags & (RST | SYN) == RST), _unasked)
         flows = batch.decided
         decided = flows.is_tcp & (flows.stray == 1)
         self._refusals(self.acks_refused, batch, acks, decided)
-        self.acks_forged.update(batch, where=acks & _forged(batch) if acks.any() else acks)
+        self.acks_forged.update(batch, where=batch.among(acks, _forged))
         sure = self.acks_refused.suspects | self.acks_forged.suspects
         self._tell("ack_flood", self.acks.update(batch, where=acks, decided=decided, sure=sure))
         self._tell("rst_flood", self.resets.update(batch, where=resets))
 
     def _refusals(self, tracker: Tracker, batch: PacketBatch, where: Mask, decided: Mask) -> None:
         """Let a tracker of `_refusing` see what comes, all as one value."""
-        tracker.update(batch, where=where, decided=decided, labels=np.zeros(len(batch), np.uint64), flow_labels=np.zeros(len(batch.decided), np.uint64))
+        tracker.update(batch, where=where, decided=decided)
 
     def _tell_scattered(self, kind: str, trackers: tuple[Tracker, Tracker], batch: PacketBatch, where: Mask, decided: Mask) -> None:
         ports, sources = trackers
@@ -198,38 +214,52 @@ class Flood(Detector[Settings]):
 
     def _unusual(self, key: Key, rate: float, burst: float) -> Tracker:
         """Tell which packets to look at: those to targets where a quarter of a flood has come together."""
-        return self.tracker(key=key, threshold=burst - REST * burst, rate=rate, memory=RECENT, expiry=RECENT, tells=False)
+        return self.tracker(key=key, threshold=burst - REST * burst, rate=rate, memory=RECENT, expiry=RECENT, tells=False, weight=0.5)
 
     def _evidence(self, rate: float, burst: float) -> Tracker:
-        return self.tracker(key="target_port", threshold=burst, rate=rate, memory=RECENT, expiry=RECENT, tells=False)
+        return self.tracker(key="target_port", threshold=burst, rate=rate, memory=RECENT, expiry=RECENT, tells=False, weight=0.5)
 
     def _bucket(self, key: Key, rate: float, burst: float) -> Tracker:
         expiry = self.settings.expiry
-        return self.tracker(key=key, distinct="source", threshold=burst + 1, rate=rate, memory=expiry, expiry=expiry, hint=ONLY_EPISODES, most=TOLD_APART)
+        return self.tracker(
+            key=key,
+            distinct="source",
+            threshold=burst + 1,
+            rate=rate,
+            memory=expiry,
+            expiry=expiry,
+            hint=ONLY_EPISODES,
+            most=TOLD_APART,
+            weight=2,
+        )
 
     def _refusing(self) -> Tracker:
         """Tell which ports have refused something a short time ago. All that comes is one value, so that its outcome is that of whatever was decided last."""
         memory = RECENT
-        return self.tracker(key="target_port", distinct="label", threshold=2, hint=1, doubts="silence", memory=memory, expiry=memory, tells=False)
+        return self.tracker(key="target_port", distinct="label", threshold=2, hint=1, doubts="silence", memory=memory, expiry=memory, tells=False, weight=0.5)
 
     def _scattered(self) -> tuple[Tracker, Tracker]:
         memory, expiry = RECENT, self.settings.expiry
         ports = self.tracker(key="target", distinct="dest_port", threshold=SCATTERED_PORTS, memory=memory, expiry=memory, tells=False)
-        sources = self.tracker(key="target", distinct="source", threshold=SCATTERED_SOURCES, memory=memory, expiry=expiry)
+        sources = self.tracker(key="target", distinct="source", threshold=SCATTERED_SOURCES, memory=memory, expiry=expiry, most=TOLD_APART, weight=2)
         return ports, sources
 
 
-def _answers(batch: PacketBatch) -> Mask:
-    """Resets that a host answers with: to a SYN, whose sequence number is 0 (RFC 9293, section 3.10.7.1), or from a service to a port that clients take."""
-    to_syn = (batch.tcp_seq == 0) & (batch.tcp_flags & ACK != 0)
-    found: Mask = to_syn | batch.like_answers | (batch.dport >= EPHEMERAL)
-    return found
+def _to_one_host(packets: PacketRows) -> Mask:
+    return packets.to_one_host
 
 
-def _forged(batch: PacketBatch) -> Mask:
+def _unasked(packets: PacketRows) -> Mask:
+    """Resets but those that a host answers with: to a SYN, whose sequence number is 0 (RFC 9293, section 3.10.7.1), or from a service to a client's port."""
+    to_syn = (packets.tcp_seq == 0) & (packets.tcp_flags & ACK != 0)
+    answers: Mask = to_syn | packets.like_answers | (packets.dport >= EPHEMERAL)
+    return ~answers
+
+
+def _forged(packets: PacketRows) -> Mask:
     """From an address that no host has: this network (0/8), loopback, groups and above (RFC 6890). Sources that are drawn by lot hit them time and again."""
-    net = (batch.src_lo & np.uint64(0xFFFFFFFF)) >> np.uint64(24)
-    found: Mask = (batch.version == 4) & ((net == 0) | (net == 127) | (net >= 224))
+    net = (packets.src_lo & np.uint64(0xFFFFFFFF)) >> np.uint64(24)
+    found: Mask = (packets.version == 4) & ((net == 0) | (net == 127) | (net >= 224))
     return found
 
 

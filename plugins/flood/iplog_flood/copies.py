@@ -18,7 +18,8 @@ def digests(batch: PacketBatch, where: Mask) -> NDArray[np.uint64]:
     Streams have a number or a time at one of the ends, or are encrypted. The UDP checksum does not tell, where a network card is left to fill it in.
     """
     found = np.zeros(len(batch), np.uint64)
-    rows = (where & (batch.transport > 0)).nonzero()[0]
+    rows = where.nonzero()[0]
+    rows = rows[batch.transport[rows] > 0]
     if not len(rows):
         return found
     start = batch.transport[rows].astype(np.int64) + UDP_HEADER

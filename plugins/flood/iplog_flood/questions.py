@@ -19,6 +19,8 @@ def questions(batch: PacketBatch, where: Mask) -> Mask:
     """
     asks = np.zeros(len(batch), np.bool_)
     rows = where.nonzero()[0]
+    if not len(rows):
+        return asks
     port = batch.dport[rows]
     rows = rows[((port == DNS) | (port == NTP) | (port == QUIC)) & (batch.payload_length[rows] >= LOOKED_AT)]
     start = batch.transport[rows].astype(np.int64) + UDP_HEADER

@@ -45,9 +45,13 @@ class Frag(Detector[Settings]):
 
     def setup(self) -> None:
         expiry = self.settings.expiry
-        self.faults = {kind: self.tracker(key="pair", threshold=1, memory=expiry, expiry=expiry) for kind in FAULTS}
-        self.crowds = {kind: self.tracker(key="target", distinct="source", threshold=CROWD, memory=expiry, expiry=expiry, hint=CROWD) for kind in FAULTS}
-        self.flood = self.tracker(key="target", distinct="source", threshold=self.settings.burst, rate=self.settings.rate, memory=expiry, expiry=expiry)
+        self.faults = {kind: self.tracker(key="pair", threshold=1, memory=expiry, expiry=expiry, weight=0.5) for kind in FAULTS}
+        self.crowds = {
+            kind: self.tracker(key="target", distinct="source", threshold=CROWD, memory=expiry, expiry=expiry, hint=CROWD, weight=0.5) for kind in FAULTS
+        }
+        self.flood = self.tracker(
+            key="target", distinct="source", threshold=self.settings.burst, rate=self.settings.rate, memory=expiry, expiry=expiry, weight=12
+        )
 
     def on_batch(self, batch: PacketBatch) -> None:
         if not batch.fragment.any() and not any(len(tracker) for tracker in [*self.faults.values(), *self.crowds.values(), self.flood]):

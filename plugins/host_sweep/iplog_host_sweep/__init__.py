@@ -36,6 +36,8 @@ iplog_api = 1
 ANSWERED, HALF_OPEN, PENDING, REFUSED, SILENT, LATE = (
     int(outcome) for outcome in (Outcome.ANSWERED, Outcome.HALF_OPEN, Outcome.PENDING, Outcome.REFUSED, Outcome.SILENT, Outcome.LATE)
 )
+UNICAST, BROADCAST = int(Cast.UNICAST), int(Cast.BROADCAST)
+AT_PACKET, AT_END = int(Phase.PACKET), int(Phase.END)
 ACK, SYN, FLAGS = int(TcpFlag.ACK), int(TcpFlag.SYN), 0x3F
 SPEAKS = int(FlowBit.OPENS | FlowBit.STRAY | FlowBit.DECIDES)
 
@@ -74,14 +76,14 @@ class HostSweep(Detector[Settings]):
         return {Kind.ARP, Kind.ICMP, Kind.ICMP6}
 
     def setup(self) -> None:
-        self.sweeps = self._hosts(self.settings.memory, self.settings.expiry)
-        self.walk = self.random_walk(heard=True)
-        self.asked_once = self._hosts(self.settings.memory, SOON)
+        self.sweeps = self._hosts(self.settings.memory, self.settings.expiry, weight=3)
+        self.walk = self.random_walk(heard=True, weight=2)
+        self.asked_once = self._hosts(self.settings.memory, SOON, weight=2)
         self.unheard = self._hosts(self.settings.memory, SOON, times=MANY)
         self.alike = self._hosts(self.settings.memory, SOON, by_label=True)
         # By target alone: a router, and a host with several addresses, ask in one name and speak in another.
         self.asked_for = self.tracker(key="target", distinct="dest", threshold=1, memory=MINUTE, expiry=SOON, doubts="pending")
-        self.arp_scans = self._hosts(self.settings.arp_memory, self.settings.expiry)
+        self.arp_scans = self._hosts(self.settings.arp_memory, self.settings.expiry, weight=2)
         self.arp_blocks = self._hosts(self.settings.arp_memory, self.settings.arp_memory, by_label=True)
 
     def on_batch(self, batch: PacketBatch) -> None:
@@ -93,24 +95,23 @@ class HostSweep(Detector[Settings]):
         flows, ended = _evidence(batch)
         if not len(flows) and not len(self.sweeps):
             return
-        told = _with(batch, flows)
         silent = flows.reply_packets == 0
         few = flows.again <= A_FEW_TIMES
         late = ended & (flows.outcome == PENDING)
-        flows.outcome[late] = SILENT
+        once = ended & np.where(silent, flows.again <= TWICE, flows.again == ONCE)
+        answered = once & ~silent
+        # To the tracker these are what a half-open connection is: the host answered, and nothing followed.
+        flows = flows.judged(np.where(answered, HALF_OPEN, np.where(late, SILENT, flows.outcome)))
+        told = _with(batch, flows)
 
         pinged = flows.is_icmp & ~ended
         failed = pinged & flows.failed & few
         guilty = self.walk.update(flows, pinged)
 
-        once = ended & np.where(silent, flows.again <= TWICE, flows.again == ONCE)
-        answered = once & ~silent
-        # To the tracker they are what a half-open connection is: the host answered, and nothing followed.
-        flows.outcome[answered] = HALF_OPEN
         sure = _starts(self.asked_once, told, once) | _starts(self.unheard, told, ended & silent & few)
 
         lone = flows.is_tcp
-        alike = _starts(self.alike, told, lone, labels=flows.sport.astype(np.uint64) << np.uint64(16) | flows.dport)
+        alike = _starts(self.alike, told, lone, labels=flows.sport.astype(np.uint64) << np.uint64(16) | flows.dport) if lone.any() else lone
 
         withdrawn = (pinged & (flows.outcome == LATE)) | (ended & ~few & (flows.again < FORGOTTEN))
         counted = failed | lone | answered | (late & few) | sure
@@ -122,13 +123,13 @@ class HostSweep(Detector[Settings]):
         # Of a host that answered it is known when its flow ends, whether it was asked because somebody had to tell it something.
         flows, _ = _in_order(
             batch.decided.where(batch.decided.is_arp & (batch.decided.contact == 1) & (batch.decided.outcome != ANSWERED)),
-            batch.ended.where(batch.ended.is_arp & (batch.ended.contact == 1) & (batch.ended.outcome == ANSWERED) & (batch.ended.phase != Phase.PACKET)),
+            batch.ended.where(batch.ended.is_arp & (batch.ended.contact == 1) & (batch.ended.outcome == ANSWERED) & (batch.ended.phase != AT_PACKET)),
         )
-        flows = flows.where((flows.outcome != PENDING) | (flows.phase == Phase.END))
-        asked = batch.contacts & batch.is_arp & (batch.cast == Cast.BROADCAST) & (batch.src_lo != NOBODY)
+        flows = flows.where((flows.outcome != PENDING) | (flows.phase == AT_END))
+        asked = batch.among(batch.contacts & batch.is_arp, lambda few: (few.cast == BROADCAST) & (few.src_lo != NOBODY))
         if not asked.any() and not len(flows) and not any(map(len, (self.asked_for, self.arp_blocks, self.arp_scans))):
             return
-        flows.outcome[:] = np.where(flows.outcome == ANSWERED, HALF_OPEN, SILENT)
+        flows = flows.judged(np.where(flows.outcome == ANSWERED, HALF_OPEN, SILENT))
         told, few = _with(batch, flows), flows.packets <= ARP_REQUESTS
         every, none = np.ones(len(flows), np.bool_), np.zeros(len(batch), np.bool_)
         # What opens a flow, answers one or decides one: conversations that went on all the time need no request.
@@ -142,39 +143,49 @@ class HostSweep(Detector[Settings]):
         for scan in self.arp_scans.update(told, decided=left_alone, against=spoken_to, sure_flows=dense):
             self.alert("arp_scan", scan, answered=scan.outcomes[HALF_OPEN] + scan.outcomes[ANSWERED], half_open=0)
 
-    def _hosts(self, memory: float, expiry: float, *, times: int = 1, by_label: bool = False) -> Tracker:
+    def _hosts(self, memory: float, expiry: float, *, times: int = 1, by_label: bool = False, weight: float = 1.0) -> Tracker:
         return self.tracker(
             key="source_label" if by_label else "source",
             distinct="dest",
             threshold=times * self.settings.hosts,
             memory=memory,
             expiry=expiry,
+            weight=weight,
         )
 
 
 def _evidence(batch: PacketBatch) -> tuple[FlowRows, Mask]:
     """Return the first requests of a source to each host, as they were decided and as they ended, with lone ACKs, in order; and which of them ended."""
     # Most flows are neither: it saves time to look closer at the others only.
-    decided = batch.decided.where(batch.decided.is_icmp | ((batch.decided.stray == 1) & (batch.decided.outcome == REFUSED)))
-    decided = decided.where(_requests(decided) | _lone_acks(decided))
-    ends = batch.ended.where(_requests(batch.ended) & (batch.ended.phase != Phase.PACKET))
-    return _in_order(decided, ends)
+    decided, ended = batch.decided, batch.ended
+    flows, ends = _in_order(
+        decided.where(decided.is_icmp | ((decided.stray == 1) & (decided.outcome == REFUSED))),
+        ended.where(ended.is_icmp & (ended.phase != AT_PACKET)),
+    )
+    if not len(flows):
+        return flows, ends
+    chosen = _requests(flows) | (_lone_acks(flows) & ~ends)
+    return flows.where(chosen), ends[chosen]
 
 
 def _in_order(decided: FlowRows, ended: FlowRows) -> tuple[FlowRows, Mask]:
     """Return flows as they were decided and as they ended, by their place among the events; and which of them ended."""
-    rows = np.concatenate([decided.bytes_view, ended.bytes_view]).view(decided.rows.dtype)
-    ends = np.arange(len(rows)) >= len(decided)
-    order = np.lexsort((ends, rows["index"], rows["phase"], rows["time"]))
-    return FlowRows(rows[order]), ends[order]
+    if not len(decided) and not len(ended):
+        return decided, np.zeros(0, np.bool_)
+    flows = FlowRows(np.concatenate([decided.bytes_view, ended.bytes_view]).view(decided.rows.dtype))
+    ends = np.arange(len(flows)) >= len(decided)
+    order = np.lexsort((ends, flows.index, flows.phase, flows.time))
+    return flows.take(order), ends[order]
 
 
 def _requests(flows: FlowRows) -> Mask:
-    return flows.is_icmp & (flows.contact == 1) & flows.to_one_host & (flows.cast == Cast.UNICAST)
+    return flows.is_icmp & (flows.contact == 1) & flows.to_one_host & (flows.cast == UNICAST)
 
 
 def _lone_acks(flows: FlowRows) -> Mask:
     """ACKs of no connection that a RST answered, as nmap -PA sends them."""
+    if not flows.is_tcp.any():
+        return flows.is_tcp
     lone = flows.is_tcp & (flows.packets == 1) & (flows.payload_length == 0)
     return lone & (flows.tcp_flags & FLAGS == ACK) & ~flows.like_answers
 
@@ -193,7 +204,8 @@ def _starts(tracker: Tracker, batch: PacketBatch, where: Mask, labels: NDArray[n
 
 def _by_which(episodes: list[Episode], flows: FlowRows) -> Mask:
     """The flows by which episodes started."""
-    found: NDArray[np.bool_] = np.isin(flows.index, [episode.index for episode in episodes if episode.state == "start"])
+    starts = [episode.index for episode in episodes if episode.state == "start"]
+    found: NDArray[np.bool_] = np.isin(flows.index, starts) if starts else np.zeros(len(flows), np.bool_)
     return found
 
 

@@ -7,9 +7,10 @@ from typing import Any, BinaryIO
 
 from pydantic import Field
 
-from iplog_core import Event, IplogError, Sink, SinkContext, SinkSettings, hookimpl
+from iplog_core import Event, IplogError, Records, Sink, SinkContext, SinkSettings, hookimpl
 from iplog_core.sink import close_output, hand_over_output, open_output, reopen_output, write_output
-from iplog_jsonl.eve import eve_lines
+from iplog_jsonl.eve import eve_line
+from iplog_jsonl.records import RecordLines
 
 iplog_api = 1
 
@@ -30,6 +31,7 @@ class Jsonl(Sink[Settings]):
     def __init__(self, settings: Settings, context: SinkContext) -> None:
         super().__init__(settings, context)
         self._path = None if context.standard_output or settings.path == "-" else settings.path
+        self._records = RecordLines(settings.community_id)
         self._output: BinaryIO | None = None
 
     def open(self) -> None:
@@ -37,9 +39,9 @@ class Jsonl(Sink[Settings]):
 
     def write(self, events: Sequence[Event]) -> None:
         """Write events and push them out: whoever reads along waits for no buffer, and a closed pipe is noticed here."""
-        lines = [line for event in events for line in eve_lines(event, with_community_id=self.settings.community_id)]
+        lines = [self._records.of(event) if isinstance(event, Records) else f"{eve_line(event)}\n".encode() for event in events]
         if lines and self._output is not None:
-            write_output(self._output, ("\n".join(lines) + "\n").encode())
+            write_output(self._output, b"".join(lines))
 
     def hand_over(self, uid: int, gid: int) -> None:
         hand_over_output(self._output, uid, gid)

@@ -6,24 +6,18 @@ import json
 from math import isfinite
 from typing import Any
 
-from iplog_core import Alert, Event, Notice, Records, Stats
+from iplog_core import Alert, Notice, Stats
 from iplog_core.timestamps import timestamp
 from iplog_jsonl.community import community_id
-from iplog_jsonl.records import record_lines
 
 Object = dict[str, Any]
 
 
-def eve_lines(event: Event, *, with_community_id: bool = False) -> list[str]:
-    """Return the lines of an event: one for each record, one for any other event.
-
-    `with_community_id` is for records; an alert that speaks of one flow always has its Community ID.
-    """
-    if isinstance(event, Records):
-        return record_lines(event, with_community_id)
+def eve_line(event: Alert | Notice | Stats) -> str:
+    """Return the line of an event. An alert that speaks of one flow has its Community ID."""
     if isinstance(event, Alert):
-        return [_line(_alert(event))]
-    return [_line(_notice(event) if isinstance(event, Notice) else _stats(event))]
+        return _line(_alert(event))
+    return _line(_notice(event) if isinstance(event, Notice) else _stats(event))
 
 
 def _alert(alert: Alert) -> Object:

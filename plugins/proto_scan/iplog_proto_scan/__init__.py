@@ -8,10 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from iplog_core import HOUR, MINUTE, AlertKind, Detector, DetectorSettings, Duration, FlowRows, Kind, Mask, PacketBatch, Tracker, hookimpl
+from iplog_core import HOUR, MINUTE, AlertKind, Detector, DetectorSettings, Duration, Kind, Mask, PacketBatch, Rows, Tracker, hookimpl
 
 iplog_api = 1
 
+OTHER, SCTP = int(Kind.OTHER), int(Kind.SCTP)
 COOKIE_ECHO = 10
 
 # IGMP, tunnels, IPsec and OSPF (IANA, Assigned Internet Protocol Numbers): a capture may show one direction of them.
@@ -44,15 +45,15 @@ class ProtoScan(Detector[Settings]):
         flows = batch.decided
         for scan in self.protocols.update(
             batch,
-            where=batch.probes & _uncommon(batch),
-            decided=flows.probes & _uncommon(flows),
-            labels=batch.proto.astype(np.uint64),
-            flow_labels=flows.proto.astype(np.uint64),
+            where=batch.among(batch.probes & (batch.kind == OTHER), _uncommon),
+            decided=flows.among(flows.probes & (flows.kind == OTHER), _uncommon),
+            labels=batch.proto,
+            flow_labels=flows.proto,
         ):
             self.alert("protocol_scan", scan, protocols=scan.samples, protocol_count=scan.distinct)
-        asks, asked = batch.probes & _asks(batch), flows.probes & _asks(flows)
-        echoes, echoed = batch.strays & _echoes(batch), (flows.stray == 1) & _echoes(flows)
-        for scan in self.ports.update(batch, where=asks | echoes, decided=asked | echoed):
+        asks = batch.among(batch.kind == SCTP, lambda few: few.to_one_host & (few.probes | (few.strays & _echoes(few))))
+        asked = flows.among(flows.kind == SCTP, lambda few: few.to_one_host & (few.probes | ((few.stray == 1) & _echoes(few))))
+        for scan in self.ports.update(batch, where=asks, decided=asked):
             self.alert("sctp_scan", scan)
 
     def _pairs(self, distinct: Literal["label", "dest_port"], threshold: int) -> Tracker:
@@ -67,20 +68,14 @@ class ProtoScan(Detector[Settings]):
         )
 
 
-def _uncommon(rows: PacketBatch | FlowRows) -> Mask:
+def _uncommon(rows: Rows) -> Mask:
     """Packets of IP protocols that hosts hardly use."""
-    other: Mask = rows.kind == int(Kind.OTHER)
-    return other & rows.to_one_host & ~np.isin(rows.proto, COMMON) if other.any() else other
+    return rows.to_one_host & ~np.isin(rows.proto, COMMON)
 
 
-def _asks(rows: PacketBatch | FlowRows) -> Mask:
-    sctp: Mask = rows.kind == int(Kind.SCTP)
-    return sctp & rows.to_one_host if sctp.any() else sctp
-
-
-def _echoes(rows: PacketBatch | FlowRows) -> Mask:
-    """Cookies that come out of the blue (RFC 9260, section 5.1): an open port keeps silent about them, a closed one aborts."""
-    return _asks(rows) & (rows.sctp_chunk == COOKIE_ECHO)
+def _echoes(rows: Rows) -> Mask:
+    """Cookies, which open ports keep silent about where they come out of the blue (RFC 9260, section 5.1), and closed ones abort."""
+    return rows.sctp_chunk == COOKIE_ECHO
 
 
 @hookimpl

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from iplog_core import AlertKind, Cast, Detector, DetectorSettings, Duration, FlowBit, Mask, PacketBatch, hookimpl
+from iplog_core import AlertKind, Cast, Detector, DetectorSettings, Duration, FlowBit, Mask, PacketBatch, PacketRows, hookimpl
 
 iplog_api = 1
 
@@ -39,21 +39,20 @@ class Smurf(Detector[Settings]):
     def setup(self) -> None:
         requests, amplifiers = self.settings.requests, self.settings.amplifiers
         span: Any = {"memory": self.settings.memory, "expiry": self.settings.expiry}
-        marks: Any = {**span, "tells": False}
-        self.asked = {kind: self.tracker(key="pair", threshold=requests, **span) for kind in self.kinds}
+        marks: Any = {**span, "tells": False, "weight": 0.5}
+        self.asked = {kind: self.tracker(key="pair", threshold=requests, weight=0.5, **span) for kind in self.kinds}
         self.shared = {kind: self.tracker(key="target_label", distinct="source", threshold=amplifiers, hint=amplifiers, **marks) for kind in self.kinds}
         self.numbers = {kind: self.tracker(key="target", distinct="label", threshold=requests, hint=requests, **marks) for kind in self.kinds}
         self.repeated = {kind: self.tracker(key="source_label", threshold=requests, hint=requests, **marks) for kind in self.kinds}
         self.hit = {kind: self.tracker(key="target", distinct="source", threshold=amplifiers, **span) for kind in self.kinds}
 
     def on_batch(self, batch: PacketBatch) -> None:
-        to_many = _to_many(batch)
         from_service = batch.is_udp & ((batch.sport == ECHO) | (batch.sport == CHARGEN))
-        to_service = batch.is_udp & ((batch.dport == ECHO) | (batch.dport == CHARGEN)) & ~_wakes_up(batch)
-        self._at_amplifier("smurf", batch, batch.is_echo & to_many)
-        self._at_amplifier("fraggle", batch, to_service & to_many)
+        to_service = batch.is_udp & ((batch.dport == ECHO) | (batch.dport == CHARGEN))
+        self._at_amplifier("smurf", batch, batch.among(batch.is_echo, _to_many))
+        self._at_amplifier("fraggle", batch, batch.among(to_service, lambda few: _to_many(few) & ~_wakes_up(few)))
         self._at_victim("smurf", batch, batch.is_echo_reply & batch.strays, batch.icmp_id, batch.icmp_seq)
-        self._at_victim("fraggle", batch, from_service & batch.to_one_host & (batch.flow & REPLY == 0), batch.sport, batch.dport)
+        self._at_victim("fraggle", batch, batch.among(from_service, _unasked), batch.sport, batch.dport)
 
     def _at_amplifier(self, kind: str, batch: PacketBatch, requests: Mask) -> None:
         for attack in self.asked[kind].update(batch, where=requests):
@@ -78,18 +77,22 @@ class Smurf(Detector[Settings]):
         return self.numbers[kind].suspects | self.repeated[kind].suspects
 
 
-def _to_many(batch: PacketBatch) -> Mask:
+def _to_many(packets: PacketRows) -> Mask:
     """Packets to all hosts of a network: by the link layer, to a group, or a directed broadcast that is still on its way (x.x.x.255 that never answered)."""
-    answers = batch.opens & ~batch.probes
-    last, group = batch.dst_lo & 0xFF == 0xFF, batch.dst_lo >> 28 & 0xF == 0xE
-    four = (batch.version == 4) & ((last & ~answers) | group)
-    six = (batch.version == 6) & (batch.dst_hi >> 56 == 0xFF)
-    return (batch.cast == BROADCAST) | four | six
+    answers = packets.opens & ~packets.probes
+    last, group = packets.dst_lo & 0xFF == 0xFF, packets.dst_lo >> 28 & 0xF == 0xE
+    four = (packets.version == 4) & ((last & ~answers) | group)
+    six = (packets.version == 6) & (packets.dst_hi >> 56 == 0xFF)
+    return (packets.cast == BROADCAST) | four | six
 
 
-def _wakes_up(batch: PacketBatch) -> Mask:
+def _unasked(packets: PacketRows) -> Mask:
+    return packets.to_one_host & (packets.flow & REPLY == 0)
+
+
+def _wakes_up(packets: PacketRows) -> Mask:
     """Magic packets, which wake a machine up: they go to everybody's port 7, too."""
-    plain, with_short_password, with_password = (batch.payload_length == length for length in MAGIC_PACKETS)
+    plain, with_short_password, with_password = (packets.payload_length == length for length in MAGIC_PACKETS)
     return plain | with_short_password | with_password
 
 

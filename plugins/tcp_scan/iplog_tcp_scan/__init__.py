@@ -56,10 +56,10 @@ class TcpScan(Detector[Settings]):
     }
 
     def setup(self) -> None:
-        self.vertical = self._pairs(doubts="pending", hint=FEW_PORTS)
+        self.vertical = self._pairs(doubts="pending", hint=FEW_PORTS, weight=41)
         self.shared = SharedScans(self.tracker, self.settings.sources, self.settings.memory, self.settings.expiry)
         self.together(self.vertical, *self.shared.trackers)
-        self.walk = self.random_walk(narrow=True)
+        self.walk = self.random_walk(narrow=True, weight=4)
         self.horizontal = self.tracker(
             key="source_port",
             distinct="dest",
@@ -67,9 +67,10 @@ class TcpScan(Detector[Settings]):
             memory=self.settings.memory,
             expiry=self.settings.expiry,
             doubts="pending",
+            weight=10,
         )
-        self.by_flags = {kind: self._pairs() for kind in ODD_FLAGS}
-        self.by_silence = {kind: self._pairs(doubts="strays") for kind in UNASKED_FLAGS}
+        self.by_flags = {kind: self._pairs(weight=2) for kind in ODD_FLAGS}
+        self.by_silence = {kind: self._pairs(doubts="strays", weight=2) for kind in UNASKED_FLAGS}
 
     def on_batch(self, batch: PacketBatch) -> None:
         asked = batch.decided.is_tcp & batch.decided.probes
@@ -113,6 +114,8 @@ class TcpScan(Detector[Settings]):
     def _odd_flags(self, batch: PacketBatch) -> None:
         """Probes that no TCP would send: each counts as it comes."""
         strays = batch.strays & batch.is_tcp
+        if not strays.any() and not any(map(len, self.by_flags.values())):
+            return
         kinds = _KIND_OF_FLAGS[batch.tcp_flags & NO_ECN]
         unasked = batch.decided.stray == 1
         for number, (kind, tracker) in enumerate(self.by_flags.items(), 1):
@@ -124,8 +127,11 @@ class TcpScan(Detector[Settings]):
 
         A server that ends connections which its client has forgotten looks the same, but for its ports.
         """
+        strays = batch.strays & batch.is_tcp
+        if not strays.any() and not any(map(len, self.by_silence.values())):
+            return
         flows = batch.decided
-        probes = batch.strays & batch.is_tcp & ~batch.like_answers
+        probes = strays & ~batch.like_answers
         goes_on = batch.is_tcp & batch.unanswered & (batch.flow & MEMBER != 0)
         stray = flows.is_tcp & (flows.stray == 1)
         for kind, flags in UNASKED_FLAGS.items():
@@ -138,7 +144,7 @@ class TcpScan(Detector[Settings]):
             for scan in scans:
                 self.alert(kind, scan)
 
-    def _pairs(self, doubts: Doubts | None = None, hint: int = 0) -> Tracker:
+    def _pairs(self, doubts: Doubts | None = None, hint: int = 0, weight: float = 1.0) -> Tracker:
         return self.tracker(
             key="pair",
             distinct="dest_port",
@@ -148,6 +154,7 @@ class TcpScan(Detector[Settings]):
             doubts=doubts,
             joins=True,
             hint=hint,
+            weight=weight,
         )
 
 

@@ -23,10 +23,10 @@ class SharedScans:
     """
 
     def __init__(self, tracker: Callable[..., Tracker], sources: int, memory: float, expiry: float) -> None:
-        self._tried = tracker(key="target_port", threshold=1, memory=memory, expiry=memory, tells=False)
-        self._parts = tracker(key="pair", distinct="dest_port", threshold=NEW_PORTS, memory=memory, expiry=memory, tells=False)
-        self._takers = tracker(key="target", distinct="source", threshold=sources, memory=memory, expiry=memory, tells=False)
-        self._scans = tracker(key="target", distinct="source", threshold=sources, memory=memory, expiry=expiry, samples=SHOWN)
+        self._tried = tracker(key="target_port", threshold=1, memory=memory, expiry=memory, tells=False, weight=0.5)
+        self._parts = tracker(key="pair", distinct="dest_port", threshold=NEW_PORTS, memory=memory, expiry=memory, tells=False, weight=0.5)
+        self._takers = tracker(key="target", distinct="source", threshold=sources, memory=memory, expiry=memory, tells=False, weight=0.5)
+        self._scans = tracker(key="target", distinct="source", threshold=sources, memory=memory, expiry=expiry, samples=SHOWN, weight=0.5)
         self._open: set[Target] = set()
         self._absorbed: set[Pair] = set()
 

@@ -9,11 +9,11 @@ from typing import Any, BinaryIO
 
 from pydantic import Field
 
-from iplog_core import Alert, Event, IplogError, Sink, SinkContext, SinkSettings, hookimpl
+from iplog_core import Alert, Event, IplogError, Records, Sink, SinkContext, SinkSettings, hookimpl
 from iplog_core.lines import Lines
+from iplog_core.lines.forms import Block
 from iplog_core.sink import close_output, hand_over_output, open_output, reopen_output, write_output
-from iplog_core.timestamps import timestamps
-from iplog_text.prefixes import watch_prefixes
+from iplog_text.prefixes import read_prefix, watch_prefix
 from iplog_text.repeats import Repeats
 
 iplog_api = 1
@@ -37,8 +37,7 @@ class Text(Sink[Settings]):
 
     def __init__(self, settings: Settings, context: SinkContext) -> None:
         super().__init__(settings, context)
-        self._lines = Lines(context)
-        self._prefixes = timestamps if context.mode == "read" else watch_prefixes(context.hostname, context.pid)
+        self._lines = Lines(context, read_prefix() if context.mode == "read" else watch_prefix(context.hostname, context.pid))
         self._repeats = Repeats()
         self._path = None if context.standard_output or settings.path == "-" else settings.path
         self._terminal = context.terminal if self._path is None else None
@@ -55,13 +54,10 @@ class Text(Sink[Settings]):
 
     def write(self, events: Sequence[Event]) -> None:
         self._lines.prepare(events, self.queued)
-        written: list[str] = []
+        written: list[bytes] = []
         with self._lock:
             for event in events:
-                times, lines = self._lines.of(event)
-                if isinstance(event, Alert):
-                    lines = [self._paint(line, event) for line in lines]
-                written += self._repeats.collapse(times.tolist(), self._prefixes(times), lines)
+                written += self._repeats.collapse(self._text(event))
             self._remind()
             self._put(written)
 
@@ -107,20 +103,25 @@ class Text(Sink[Settings]):
             self._reminder = None
             self._put(self._repeats.rest())
 
+    def _text(self, event: Event) -> Block:
+        if isinstance(event, Records):
+            return self._lines.text(event)
+        times, lines = self._lines.of(event)
+        return self._lines.prefixed(times, [self._paint(line, event) for line in lines] if isinstance(event, Alert) else lines)
+
     def _paint(self, line: str, alert: Alert) -> str:
         if self._terminal is None or not self._terminal.colour:
             return line
         return f"{_COLOURS[alert.severity]}{line}{_PLAIN}"
 
-    def _put(self, lines: list[str]) -> None:
-        """Write lines and push them out: whoever reads along waits for no buffer, and a closed pipe is noticed here."""
+    def _put(self, lines: list[bytes]) -> None:
+        """Write lines, each with its newline, and push them out: whoever reads along waits for no buffer, and a closed pipe is noticed here."""
         if not lines:
             return
-        text = "\n".join(lines) + "\n"
         if self._terminal is not None:
-            self._terminal.write(text)
+            self._terminal.write(b"".join(lines).decode())
         elif self._output is not None:
-            write_output(self._output, text.encode())
+            write_output(self._output, b"".join(lines))
 
 
 @hookimpl

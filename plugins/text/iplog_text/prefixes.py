@@ -1,17 +1,16 @@
-"""What stands before a line while watching: when it was, and who says so."""
+"""What stands before a line: when it was, and while watching who says so."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from numpy.typing import NDArray
-
+from iplog_core.lines.forms import Part, local_time, utc
 from iplog_core.lines.hosts import printable
-from iplog_core.timestamps import system_log_times
 
 
-def watch_prefixes(hostname: str, pid: int) -> Callable[[NDArray[Any]], list[str]]:
-    """Return what gives lines the prefix of the system log, in local time (RFC 3164, section 4.1.2)."""
-    who = printable(f"{hostname} iplog[{pid}]:")
-    return lambda times: [f"{at} {who}" for at in system_log_times(times)]
+def read_prefix() -> list[str | Part]:
+    """Return the prefix of lines over captures: their time in UTC."""
+    return [*utc("time"), " "]
+
+
+def watch_prefix(hostname: str, pid: int) -> list[str | Part]:
+    """Return the prefix of the system log, in local time (RFC 3164, section 4.1.2)."""
+    return [*local_time("time"), " ", printable(f"{hostname} iplog[{pid}]:"), " "]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from iplog_core.lines.forms import Block
+
 _MINUTE = 60 * 1_000_000_000
 
 
@@ -13,30 +17,37 @@ class Repeats:
     """
 
     def __init__(self) -> None:
-        self._line = ""
+        self._line = b""
         self._since = 0
         self._held = 0
-        self._last_prefix = ""
+        self._last_prefix = b""
 
-    def collapse(self, times: list[int], prefixes: list[str], lines: list[str]) -> list[str]:
-        """Return what is to be written, prefixes included; the three lists go together."""
-        written: list[str] = []
-        current, since, held = self._line, self._since, self._held
-        for time, prefix, line in zip(times, prefixes, lines, strict=True):
-            if line != current:
-                if held:
-                    written.append(_told(self._last_prefix, held))
-                    held = 0
-            elif held or time - since < _MINUTE:
-                held += 1
-                self._last_prefix = prefix
-                if time - since >= _MINUTE:
-                    written.append(_told(prefix, held))
-                    held, since = 0, time
+    def collapse(self, text: Block) -> list[bytes]:
+        """Return what is to be written, prefixes and newlines included. Lines between two repeats stay in one piece."""
+        count = len(text)
+        if not count:
+            return []
+        data, begins, marks, times = text.data, text.begins, text.marks, text.times
+        text.again[0] = data[marks[0] : begins[1]] == self._line
+        written: list[bytes] = []
+        done = 0
+        for place in np.flatnonzero(text.again).tolist():
+            if place > done:
+                self._different(written, data[begins[done] : begins[place]], int(times[place - 1]))
+            done = place + 1
+            time, prefix = int(times[place]), data[begins[place] : marks[place]]
+            if not self._held and time - self._since >= _MINUTE:
+                written.append(data[begins[place] : begins[done]])
+                self._since = time
                 continue
-            written.append(f"{prefix} {line}")
-            current, since = line, time
-        self._line, self._since, self._held = current, since, held
+            self._held += 1
+            self._last_prefix = prefix
+            if time - self._since >= _MINUTE:
+                written.append(_told(prefix, self._held))
+                self._held, self._since = 0, time
+        if count > done:
+            self._different(written, data[begins[done] :], int(times[-1]))
+        self._line = data[marks[-1] :]
         return written
 
     @property
@@ -44,11 +55,19 @@ class Repeats:
         """How often the last line came again without being told yet."""
         return self._held
 
-    def rest(self) -> list[str]:
+    def rest(self) -> list[bytes]:
         """Return what is still to be told when nothing comes after; the next line is written in full."""
-        held, self._held, self._line = self._held, 0, ""
+        held, self._held, self._line = self._held, 0, b""
         return [_told(self._last_prefix, held)] if held else []
 
+    def _different(self, written: list[bytes], lines: bytes, time: int) -> None:
+        """Write lines of which none repeats the one before; `time` is that of the last of them."""
+        if self._held:
+            written.append(_told(self._last_prefix, self._held))
+            self._held = 0
+        written.append(lines)
+        self._since = time
 
-def _told(prefix: str, held: int) -> str:
-    return f"{prefix} last message repeated {held} times"
+
+def _told(prefix: bytes, held: int) -> bytes:
+    return b"%slast message repeated %d times\n" % (prefix, held)

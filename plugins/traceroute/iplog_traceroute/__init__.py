@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from iplog_core import AlertKind, Detector, DetectorSettings, Duration, Mask, PacketBatch, TcpFlag, hookimpl
+from iplog_core import AlertKind, Detector, DetectorSettings, Duration, Mask, PacketBatch, PacketRows, TcpFlag, hookimpl
 
 iplog_api = 1
 
@@ -37,33 +37,33 @@ class Traceroute(Detector[Settings]):
 
     def setup(self) -> None:
         expiry, given = self.settings.expiry, self.settings
-        self.dying = self.tracker(key="pair", threshold=given.probes, memory=expiry, expiry=expiry, tells=False)
-        self.hops = self.tracker(key="pair", distinct="label", threshold=given.hops, memory=expiry, expiry=expiry, tells=False)
-        self.routes = self.tracker(key="pair", threshold=1, memory=expiry, expiry=expiry)
+        self.dying = self.tracker(key="pair", threshold=given.probes, memory=expiry, expiry=expiry, tells=False, weight=0.5)
+        self.hops = self.tracker(key="pair", distinct="label", threshold=given.hops, memory=expiry, expiry=expiry, tells=False, weight=0.5)
+        self.routes = self.tracker(key="pair", threshold=1, memory=expiry, expiry=expiry, waits=True, weight=0.5)
 
     def on_batch(self, batch: PacketBatch) -> None:
-        probes = _probes(batch)
+        probes = batch.among((batch.ttl <= HOPS) & (batch.ttl > 0) & batch.unanswered, _probes)
+        if not probes.any() and not len(self.routes):
+            return
         self.dying.update(batch, where=probes & (batch.ttl == 1))
-        self.hops.update(batch, where=probes, labels=batch.ttl.astype(np.uint64))
+        self.hops.update(batch, where=probes, labels=batch.ttl)
         for route in self.routes.update(batch, where=probes, sure=self.dying.suspects | self.hops.suspects):
             self.alert("traceroute", route)
 
 
-def _probes(batch: PacketBatch) -> Mask:
-    """Packets with few hops left that ask a host something it has not answered: datagrams, echo requests, attempts to connect and ACKs without a connection."""
-    few = (batch.ttl <= HOPS) & (batch.ttl > 0) & batch.to_one_host & batch.unanswered
-    if not few.any():
-        return few
-    attempts = batch.is_tcp & (batch.payload_length == 0) & ((batch.tcp_flags & (SYN | ACK) == SYN) | (batch.strays & (batch.tcp_flags == ACK)))
-    neighbours = np.isin(batch.sport, NEIGHBOURS) | np.isin(batch.dport, NEIGHBOURS)
-    found: Mask = few & (attempts | batch.is_udp | batch.is_echo) & ~neighbours & ~_on_the_link(batch)
+def _probes(packets: PacketRows) -> Mask:
+    """Packets that ask a host something: datagrams, echo requests, attempts to connect and ACKs without a connection."""
+    asks = packets.tcp_flags & (SYN | ACK) == SYN
+    attempts = packets.is_tcp & (packets.payload_length == 0) & (asks | (packets.strays & (packets.tcp_flags == ACK)))
+    neighbours = np.isin(packets.sport, NEIGHBOURS) | np.isin(packets.dport, NEIGHBOURS)
+    found: Mask = packets.to_one_host & (attempts | packets.is_udp | packets.is_echo) & ~neighbours & ~_on_the_link(packets)
     return found
 
 
-def _on_the_link(batch: PacketBatch) -> Mask:
+def _on_the_link(packets: PacketRows) -> Mask:
     """From an address that no router forwards: fe80::/10, 169.254/16."""
-    four = (batch.version == 4) & (batch.src_lo >> np.uint64(16) & np.uint64(0xFFFF) == 0xA9FE)
-    found: Mask = four | ((batch.version == 6) & (batch.src_hi >> np.uint64(54) == 0x3FA))
+    four = (packets.version == 4) & (packets.src_lo >> np.uint64(16) & np.uint64(0xFFFF) == 0xA9FE)
+    found: Mask = four | ((packets.version == 6) & (packets.src_hi >> np.uint64(54) == 0x3FA))
     return found
 
 

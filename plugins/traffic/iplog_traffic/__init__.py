@@ -11,7 +11,6 @@ from pydantic import Field
 
 from iplog_core import (
     NO_OUTCOME,
-    RECORD_DTYPE,
     Detector,
     DetectorSettings,
     FlowRows,
@@ -24,6 +23,7 @@ from iplog_core import (
     RecordKind,
     hookimpl,
 )
+from iplog_core.events import record_rows
 
 iplog_api = 1
 
@@ -91,11 +91,8 @@ class Traffic(Detector[Settings]):
 
 def _packet_records(batch: PacketBatch, chosen: Mask) -> NDArray[Any]:
     rows = np.flatnonzero(chosen)
-    records = np.zeros(len(rows), RECORD_DTYPE)
-    for name in ("time", "clock", "index", *_SHARED):
-        records[name] = getattr(batch, name)[rows]
-    records["bytes"] = batch.length[rows]
-    records["payload"] = batch.payload_length[rows]
+    columns = {name: getattr(batch, name) for name in ("time", "clock", "index", *_SHARED)}
+    records = record_rows(rows, columns | {"bytes": batch.length, "payload": batch.payload_length})
     records["phase"] = Phase.PACKET
     records["outcome"] = NO_OUTCOME
     records["record"] = _RECORD_KIND[records["kind"]]
@@ -118,9 +115,7 @@ def _malformed_records(batch: PacketBatch) -> NDArray[Any]:
     """The packets that could not be decoded to the end, but for those that the capture itself cut short."""
     cut_short = (batch.malformed == Malformed.TRUNCATED) & (batch.captured < batch.wire_length)
     rows = np.flatnonzero((batch.malformed != Malformed.OK) & ~cut_short)
-    records = np.zeros(len(rows), RECORD_DTYPE)
-    for name in ("time", "clock", "index", "malformed", *_SHARED):
-        records[name] = getattr(batch, name)[rows]
+    records = record_rows(rows, {name: getattr(batch, name) for name in ("time", "clock", "index", "malformed", *_SHARED)})
     records["bytes"] = np.where(batch.version, batch.length, batch.wire_length)[rows]
     records["phase"] = Phase.PACKET
     records["outcome"] = NO_OUTCOME
@@ -130,20 +125,14 @@ def _malformed_records(batch: PacketBatch) -> NDArray[Any]:
 
 def _flow_records(flows: FlowRows, chosen: Mask, *, ended: bool = False) -> NDArray[Any]:
     rows = np.flatnonzero(chosen)
-    records = np.zeros(len(rows), RECORD_DTYPE)
-    for name in ("index", "phase", "outcome", *_SHARED):
-        records[name] = getattr(flows, name)[rows]
-    records["time"] = flows.opened[rows]
-    records["clock"] = flows.time[rows]
-    records["payload"] = flows.payload_length[rows]
+    columns = {name: getattr(flows, name) for name in ("index", "phase", "outcome", *_SHARED)}
+    columns |= {"time": flows.opened, "clock": flows.time, "payload": flows.payload_length}
     if ended:
-        records["record"] = RecordKind.FLOW
-        records["end"] = flows.last[rows]
-        for name in ("bytes", "packets", "reply_bytes", "reply_packets"):
-            records[name] = getattr(flows, name)[rows]
+        columns |= {"end": flows.last} | {name: getattr(flows, name) for name in ("bytes", "packets", "reply_bytes", "reply_packets")}
     else:
-        records["bytes"] = flows.length[rows]
-        records["record"] = _RECORD_KIND[records["kind"]]
+        columns["bytes"] = flows.length
+    records = record_rows(rows, columns)
+    records["record"] = RecordKind.FLOW if ended else _RECORD_KIND[records["kind"]]
     return records
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from iplog_core import HOUR, MINUTE, AlertKind, Detector, DetectorSettings, Duration, FlowRows, Mask, Outcome, PacketBatch, hookimpl
+from iplog_core import HOUR, MINUTE, AlertKind, Detector, DetectorSettings, Duration, Mask, Outcome, PacketBatch, Rows, hookimpl
 
 iplog_api = 1
 
@@ -44,8 +44,9 @@ class UdpScan(Detector[Settings]):
             expiry=self.settings.expiry,
             doubts="silence",
             joins=True,
+            weight=10,
         )
-        self.walk = self.random_walk(narrow=True)
+        self.walk = self.random_walk(narrow=True, weight=2)
         self.horizontal = self.tracker(
             key="source_port",
             distinct="dest",
@@ -53,13 +54,16 @@ class UdpScan(Detector[Settings]):
             memory=self.settings.memory,
             expiry=self.settings.expiry,
             doubts="silence",
+            weight=4,
         )
 
     def on_batch(self, batch: PacketBatch) -> None:
         flows = batch.decided
-        asked = flows.is_udp & flows.probes & _asks(flows)
+        probes = batch.among(batch.is_udp & batch.probes, _asks)
+        asked = flows.among(flows.is_udp & flows.probes, _asks)
+        if not probes.any() and not asked.any() and not len(self.vertical) and not len(self.horizontal):
+            return
         talk = flows.packets > FEW_DATAGRAMS
-        probes = batch.is_udp & batch.probes & _asks(batch)
         for scan in self.vertical.update(batch, where=probes, decided=asked, excused=asked & talk & (flows.outcome == SILENT)):
             self.alert("udp_scan", scan)
         # Hosts that answer the source otherwise are its partners, not its targets.
@@ -70,7 +74,7 @@ class UdpScan(Detector[Settings]):
             self.alert("udp_sweep", sweep)
 
 
-def _asks(rows: PacketBatch | FlowRows) -> Mask:
+def _asks(rows: Rows) -> Mask:
     """Datagrams that ask one host something: no late answers, no answers to what a group was asked, and no traceroute."""
     low, high = TRACEROUTE_PORTS
     on_its_way = (rows.ttl <= TRACEROUTE_HOPS) & (rows.dport >= low) & (rows.dport < high)

@@ -1,0 +1,27 @@
+"""A file's bytes without a copy."""
+
+from __future__ import annotations
+
+import os
+from mmap import ALLOCATIONGRANULARITY
+
+from iplog_core.kernel.mapped import Window
+
+
+class Windows:
+    """Windows on a file, each made anew: the file may grow and shrink meanwhile."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self.position = 0
+        """How far the last window went."""
+
+    def at(self, position: int, size: int) -> tuple[Window, int]:
+        """Return a window with the `size` bytes from `position` on, or what the file has of them, and how many bytes stand before these in it.
+
+        OSError: the file cannot be mapped, or there are too many windows.
+        """
+        before = position % ALLOCATIONGRANULARITY
+        there = max(os.fstat(self._file).st_size - position, 0)
+        self.position = position + min(size, there)
+        return Window(self._file, position - before, before + min(size, there) or 1), before
