@@ -25,7 +25,7 @@ demo: $(VENV)/.plugins
 	$(VENV)/bin/iplog read tests/captures/demo.pcap
 
 test: $(VENV)/.tools
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest -n 2
 
 check: test
 	$(VENV)/bin/ruff check

@@ -485,6 +485,10 @@ class _SomePackets(PacketRows):
         self.__dict__[name] = column
         return column
 
+    @cached_property
+    def to_one_host(self) -> Mask:
+        return self._batch.to_one_host[self._chosen]  # many tests ask for it, so that the batch has it
+
 
 def _among(mask: Mask, test: Callable[[NDArray[np.int64]], Mask]) -> Mask:
     found = np.zeros(len(mask), np.bool_)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import blake2b, sha1
+from struct import pack
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack
 
 import numpy as np
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=DetectorSettings)
 Order = tuple[int, int, int]
 
-_WITH_PORTS = (Kind.TCP, Kind.UDP, Kind.SCTP)
+_PROTOCOLS = {int(Kind.TCP): 6, int(Kind.UDP): 17, int(Kind.SCTP): 132}
+_WITH_PORTS = tuple(_PROTOCOLS)
+_NO_SEED = bytes(2)
 
 
 @dataclass(frozen=True)
@@ -298,23 +302,22 @@ def _evidence(episode: Episode) -> dict[str, Any]:
     return found
 
 
-_FLOW_TUPLES = {
-    Kind.TCP: "make_tcp",
-    Kind.UDP: "make_udp",
-    Kind.ICMP: "make_icmp",
-    Kind.ICMP6: "make_icmp6",
-    Kind.SCTP: "make_sctp",
-}
-
-
 def _community_id(episode: Episode) -> str | None:
     """The Community ID of the flow whose packet decided the change (Corelight's specification, version 1)."""
-    import communityid
-
-    make = _FLOW_TUPLES.get(Kind(episode.kind))
-    if make is None:
+    if episode.kind in _WITH_PORTS:
+        # Most alerts are of these, and the library takes twenty times as long.
+        (first, port), (second, other) = sorted(((_packed(*episode.src), episode.sport), (_packed(*episode.dst), episode.dport)))
+        flow = _NO_SEED + first + second + pack("!BxHH", _PROTOCOLS[episode.kind], port, other)
+        return f"1:{b2a_base64(sha1(flow, usedforsecurity=False).digest(), newline=False).decode()}"
+    if episode.kind not in (Kind.ICMP, Kind.ICMP6):
         return None
-    ports = (episode.sport, episode.dport) if episode.kind in _WITH_PORTS else (episode.icmp_type, episode.icmp_code)
-    flow = getattr(communityid.FlowTuple, make)(address(*episode.src), address(*episode.dst), *ports)
-    calculated: str | None = communityid.CommunityID().calc(flow)
+    from communityid import CommunityID, FlowTuple
+
+    make = FlowTuple.make_icmp if episode.kind == Kind.ICMP else FlowTuple.make_icmp6
+    calculated: str | None = CommunityID().calc(make(address(*episode.src), address(*episode.dst), episode.icmp_type, episode.icmp_code))
     return calculated
+
+
+def _packed(hi: int, lo: int) -> bytes:
+    """The bytes of an address as they stand in a header."""
+    return lo.to_bytes(8, "big")[4:] if hi == 0 and lo >> 32 == 0xFFFF else hi.to_bytes(8, "big") + lo.to_bytes(8, "big")

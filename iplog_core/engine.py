@@ -29,6 +29,8 @@ from iplog_core.memory import core_capacities, least_memory, named, share_out, t
 from iplog_core.outlet import Outlet
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from iplog_core.allow import AllowList, AllowLists
     from iplog_core.capture.source import Source
     from iplog_core.events import InterfaceStats, TableStats
@@ -87,7 +89,7 @@ class Engine:
     """Run packets from a source through flows, rules and detectors, and bring the events to the sinks in order.
 
     `progress` is called after each batch. `log` takes lines about iplog itself. `since` and `until` (ns) leave out the packets before and from then on.
-    With `stats` the counters are the last event; `measure` adds to them what differs from run to run.
+    With `stats` the counters are the last event; `measure` adds to them what differs from run to run. With either they have the use of the tables.
     With a `state`, what is known is taken from it at the first packet and saved in it at the end: what is open then stays open.
     A watch has `notices`, which the sinks write as they come, `interfaces`, which tells what the capture counts, and `patience`, the seconds that the
     sinks have at its end.
@@ -133,6 +135,7 @@ class Engine:
         self._muted = frozenset(settings.mute)
         self._with_stats = stats
         self._measure = measure
+        self._with_tables = stats or measure is not None
         self._stats = Stats()
         self._alert_counts: Counter[str] = Counter()
         self._sources: Counter[tuple[int, int]] = Counter()
@@ -180,6 +183,7 @@ class Engine:
                     break
                 if (wanted := _within(raw, *self._span)) is not None:
                     self._batch(wanted)
+                del raw, wanted  # with the memory that the packets lie in
             self._finish()
         finally:
             self._source.close()
@@ -328,7 +332,7 @@ class Engine:
 
     def _finish(self) -> None:
         """Let all that is still open end after the last packet, or save it."""
-        tables = self._tables() if self._with_stats else {}
+        tables = self._tables() if self._with_tables else {}
         if not self._state:
             self._detect(self._last(*self._flows.finish(self._clock)), self._detectors)
         elif self._notices:
@@ -337,7 +341,7 @@ class Engine:
         stats.time = self._clock
         stats.malformed = dict(sorted(stats.malformed.items()))
         stats.unsupported = self._source.unsupported
-        if self._with_stats:
+        if tables:
             # How full they were before all ended, and what had no room until then.
             for name, table in self._tables().items():
                 tables[name].evicted = table.evicted
@@ -444,7 +448,7 @@ class Engine:
         if faults:
             self._state.set_aside(f"not all of it can be right ({'; '.join(faults)})")
 
-    def _last(self, decided: bytes, ended: bytes) -> PacketBatch:
+    def _last(self, decided: Buffer, ended: Buffer) -> PacketBatch:
         """The batch without packets that ends every episode."""
         nothing = np.empty(0, np.uint8)
         return PacketBatch(nothing, nothing, now=self._clock, interfaces=self._interfaces, decided=_rows(decided), ended=_rows(ended), final=True)
@@ -508,11 +512,12 @@ class Engine:
 
     def _tables(self) -> dict[str, TableStats]:
         flows, contacts = self._flows.tables
-        datagrams, arriving = self._fragments.tables
+        datagrams, stretches, arriving = self._fragments.tables
         tables = {
             "flows": table_stats(flows, self._flows.evicted),
             "contacts": table_stats(contacts),
             "fragments": table_stats(datagrams, self._fragments.evicted),
+            "fragments, stretches": table_stats(stretches),
             "fragments, pairs": table_stats(arriving),
         }
         for guarded in self._detectors:
@@ -658,8 +663,8 @@ def _ns(seconds: float) -> int:
     return round(seconds * 1e9)
 
 
-def _rows(taken: bytes) -> FlowRows:
-    return FlowRows(np.frombuffer(taken, FLOW_DTYPE))
+def _rows(taken: Buffer) -> FlowRows:
+    return FlowRows(np.frombuffer(memoryview(taken), FLOW_DTYPE))
 
 
 def _within(raw: RawBatch, since: int | None, until: int | None) -> RawBatch | None:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from iplog_core.events import Stats, TableStats
 from iplog_core.kernel.flows import CONTACT_SIZE, FLOW_SIZE
-from iplog_core.kernel.fragments import CREDIT_SIZE, DATAGRAM_SIZE
+from iplog_core.kernel.fragments import CREDIT_SIZE, DATAGRAM_SIZE, STRETCH_SIZE
 from iplog_core.kernel.table import table_bytes
 
 MB = 1 << 20
@@ -45,20 +45,18 @@ def capacity_within(memory: float, *sizes: int) -> int:
     def all_bytes(capacity: int) -> int:
         return sum(table_bytes(capacity, size) for size in sizes)
 
-    # Tables are full at powers of two; beyond one their buckets double, and from there to the next only the entries cost something.
-    powers = int((memory - all_bytes(1)) // (all_bytes(2) - all_bytes(1))) + 1
-    if powers < 1:
-        return 0
-    full = 1 << powers.bit_length() - 1
-    lacking = ceil((all_bytes(2 * full) - memory) / (all_bytes(4) - all_bytes(3)))
-    return max(full, 2 * full - lacking)
+    # Buckets are a power of two: as many entries are looked for as fit beside so many, and half, and twice as many of them.
+    entry = all_bytes(4) - all_bytes(3)
+    nearest = max(int(memory // entry).bit_length(), 2)
+    fullest = [(1 << power) * 4 // 7 for power in (nearest - 1, nearest, nearest + 1)]
+    return max(0, *(full - max(0, ceil((all_bytes(full) - memory) / entry)) for full in fullest))
 
 
 def core_capacities(memory: float) -> tuple[int, int, int]:
     """Return how many flows, contacts and datagrams so many MB of all tables hold."""
     size = memory * MB
     flows, contacts = capacity_within(size * _FLOWS, FLOW_SIZE), capacity_within(size * _CONTACTS, CONTACT_SIZE)
-    return flows, contacts, capacity_within(size * _DATAGRAMS, DATAGRAM_SIZE, CREDIT_SIZE)
+    return flows, contacts, capacity_within(size * _DATAGRAMS, DATAGRAM_SIZE, STRETCH_SIZE, CREDIT_SIZE)
 
 
 def least_memory(sharers: Sequence[Sharer]) -> int:
@@ -66,7 +64,7 @@ def least_memory(sharers: Sequence[Sharer]) -> int:
     wanted = [
         table_bytes(_LEAST_ENTRIES, FLOW_SIZE) / _FLOWS,
         table_bytes(_LEAST_ENTRIES, CONTACT_SIZE) / _CONTACTS,
-        (table_bytes(_LEAST_ENTRIES, DATAGRAM_SIZE) + table_bytes(_LEAST_ENTRIES, CREDIT_SIZE)) / _DATAGRAMS,
+        sum(table_bytes(_LEAST_ENTRIES, size) for size in (DATAGRAM_SIZE, STRETCH_SIZE, CREDIT_SIZE)) / _DATAGRAMS,
     ]
     weights = sum(one.weight for one in sharers)
     wanted += [one.least * weights / one.weight / _TRACKERS for one in sharers]

@@ -198,14 +198,15 @@ class Tracker:
         values = self._least_values
         if values > 1:
             keys_need = table_bytes(_LEAST_KEYS, kernel.KEY_SIZE)
-            values = max(values, capacity_within(min(memory / 2, memory - keys_need), kernel.VALUE_SIZE))
+            values = max(values, capacity_within(min(_VALUES * memory, memory - keys_need), kernel.VALUE_SIZE))
         keys = max(_LEAST_KEYS, capacity_within(memory - table_bytes(values, kernel.VALUE_SIZE), kernel.KEY_SIZE))
         if (keys, values) == self._capacity:
             return
-        before, known = self._kernel, self._known()
+        before, known = self._kernel, self._known() if len(self._kernel) else None
         self._capacity, self._kernel = (keys, values), self._make(capacity=keys, values=values)
         self._evicted_before += before.evicted
-        self._load(*known, now)
+        if known:
+            self._load(*known, now)
 
     def update(
         self,
@@ -307,15 +308,17 @@ class Tracker:
 
 
 _LEAST_KEYS = 64
+# The part of a tracker's memory that its values have: so that all ports of a host are told by default.
+_VALUES = 0.6
 _KEY, _VALUE = (np.asarray(row).dtype for row in kernel.layout())
 
 
 def _fitting(keys: NDArray[Any], values: NDArray[Any], most_keys: int, most_values: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Leave out what goes first where there is not room for all: keys from the first on, and the oldest values of one that has more than half of all."""
+    """Leave out what goes first where there is not room for all: keys from the first on, and the oldest values of one that has more than it may."""
     counts = keys["values"].astype(np.int64)
     if counts.sum() != len(values):
         return keys, values  # it cannot be what was saved, which is for others to tell
-    kept = np.minimum(counts, max(most_values // 2, 1))
+    kept = np.minimum(counts, most_values - most_values // 16)
     first = max(len(keys) - most_keys, int((kept[::-1].cumsum()[::-1] > most_values).sum()), 0)
     if first == 0 and (kept == counts).all():
         return keys, values

@@ -260,6 +260,13 @@ def test_the_oldest_datagram_goes_when_there_are_too_many() -> None:
     assert complete == [False, False, False, True, True, False]
 
 
+def test_the_datagram_begun_first_goes_when_long_ones_leave_no_room_for_another() -> None:
+    parts = [[fragment(proto=1, ident=ident, more=True, offset=n * 8192, payload=bytes(8192)) for n in range(4)] for ident in (1, 2, 3)]
+    tails = [fragment(proto=1, ident=ident, offset=4 * 8192 - 8) for ident in (2, 3, 1)]
+    # A fault needs a datagram that is known.
+    assert faults([*parts[0], *parts[1], *parts[2], *tails], capacity=8)[12:] == [Fragment.OVERLAP, Fragment.OVERLAP, 0]
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_fragments_agree_with_the_model_however_the_batches_are_cut(data: st.DataObject) -> None:
@@ -306,8 +313,8 @@ def told(frames: Sequence[Frame], *names: str) -> list[Any]:
     return [row[0] for row in found] if len(names) == 1 else found
 
 
-def faults(frames: Sequence[Frame]) -> list[int]:
-    return [bit & FAULTS for bit in bits(frames)]
+def faults(frames: Sequence[Frame], capacity: int = 64) -> list[int]:
+    return [bit & FAULTS for bit in bits(frames, capacity)]
 
 
 def bits(frames: Sequence[Frame], capacity: int = 64) -> list[int]:
@@ -333,8 +340,8 @@ def pieces_of_few_datagrams(draw: st.DrawFn) -> list[Frame]:
         now += draw(st.sampled_from([0.0, 0.001, 0.001, 1.0, 5.0, 29.999]))
         proto = draw(st.sampled_from([6, 6, 6, 17, 17, 1, 47, 60, 51]))
         content = draw(st.sampled_from(CONTENTS[proto]))
-        offset = draw(st.sampled_from([0, 0, 0, 8, 8, 16, 24, 32, 56, 64, 488, 512]))
-        size = draw(st.sampled_from([0, 1, 7, 8, 8, 8, 12, 16, 16, 20, 24, 64, 504, 1024]))
+        offset = draw(st.sampled_from([0, 0, 0, 8, 8, 16, 24, 32, 56, 64, 488, 512, 8064, 8184, 8192, 24000, 65528]))
+        size = draw(st.sampled_from([0, 1, 7, 8, 8, 8, 12, 16, 16, 20, 24, 64, 504, 1024, 20000]))
         target = draw(st.sampled_from(["192.0.2.1", "2001:db8::1"]))
         frame = fragment(
             dst=target,
@@ -342,7 +349,7 @@ def pieces_of_few_datagrams(draw: st.DrawFn) -> list[Frame]:
             offset=offset,
             more=draw(st.booleans()),
             ident=draw(st.integers(1, 2)),
-            payload=(content + bytes(1600))[offset : offset + size],
+            payload=(content + bytes(86000))[offset : offset + size],
             at=now,
             extensions=draw(st.sampled_from([(), (), (60,)])),
         )

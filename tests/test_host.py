@@ -40,6 +40,7 @@ LoadHost = Callable[..., Host]
 @pytest.fixture
 def host(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoadHost]:
     """Load the plugins of `site` that are named, and no other, with a configuration file of this text."""
+    monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", "__all__")  # as the command does
     monkeypatch.syspath_prepend(str(site.folder))
     before = set(sys.modules)
 

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -129,12 +129,10 @@ def reading(iplog: Iplog, *names: str | Path) -> Iterator[tuple[subprocess.Popen
 
 def readers_of(pipe: Path) -> list[int]:
     found = []
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if link.readlink() == pipe and int(link.parts[2]) != os.getpid():
-                found.append(int(link.parts[2]))
-        except OSError:
-            continue  # it has gone meanwhile
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):  # it has gone meanwhile
+            if int(process) != os.getpid() and pipe in [link.readlink() for link in Path("/proc", process, "fd").iterdir()]:
+                found.append(int(process))
     return found
 
 

@@ -434,11 +434,12 @@ def note(line):
     if "any more" in line:
         live.stop()
 
+settings = CaptureSettings()
 os.setgroups([])
 if sys.argv[1] == "before":
     os.setuid(65534)
 try:
-    live = Live(["eth0"], CaptureSettings(), promiscuous=False, batch_size=100, filter=None, note=note)
+    live = Live(["eth0"], settings, promiscuous=False, batch_size=100, filter=None, note=note)
 except CaptureError as error:
     sys.exit(print(*error.faults, sep="\\n"))
 os.setuid(65534)

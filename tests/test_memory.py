@@ -16,10 +16,12 @@ from reading import plugins
 from sites import Iplog
 
 from iplog_core import Detector, DetectorSettings, IplogError, Packet, PacketBatch, PacketDetector, SinkContext, SinkSettings
+from iplog_core.capture.savefile import open_savefile
 from iplog_core.engine import Engine
 from iplog_core.events import Alert, Stats
 from iplog_core.lines.statistics import statistics_lines
-from iplog_core.memory import peak_memory
+from iplog_core.kernel.table import table_bytes
+from iplog_core.memory import capacity_within, peak_memory
 from iplog_core.testing import Frame, Kept, MemorySource, in_order, run_detector, tcp
 from iplog_core.tracker import RandomWalk, Tracker
 
@@ -129,6 +131,37 @@ def test_too_little_memory_is_a_fault(captures: Path, iplog: Iplog) -> None:
     assert (answer.status, answer.faults) == (2, [f"memory: expected {least()} or more (MB) for the plugins that run, not 1."])
 
 
+def test_by_default_there_is_room_for_what_the_captures_tell(captures: Path) -> None:
+    names = [path.name for path in sorted(captures.glob("*.pcap*")) if alerts_of(path, 48) != alerts_of(path, 480)]
+    assert names == []
+
+
+def alerts_of(capture: Path, memory: int) -> list[Any]:
+    kept = Kept(SinkSettings(), SinkContext())
+    Engine(host(memory), open_savefile(str(capture), 8192), [kept], None, log=print, alerts_only=True).run()
+    return kept.events
+
+
+# Packets that wait to be sure of
+
+
+def waiting(**options: Any) -> Tracker:
+    return Tracker(key="pair", threshold=1, memory=HOUR, expiry=HOUR, **options)
+
+
+def test_a_tracker_of_packets_tells_of_the_one_that_was_sure_and_of_all_before() -> None:
+    tracker = waiting(waits=True)
+    (batch,) = batches([tcp(dport=port, at=port) for port in range(1, 6)], 256)
+    (start,) = tracker.update(batch, where=batch.is_tcp, sure=batch.dport == 5)
+    assert (start.dport, start.packets, tracker.evicted) == (5, 5, 0)
+
+
+def test_a_tracker_of_packets_that_does_not_wait_takes_no_sure_ones() -> None:
+    (batch,) = batches([tcp()], 256)
+    with pytest.raises(ValueError, match="takes `waits`"):
+        waiting().update(batch, where=batch.is_tcp, sure=batch.is_tcp)
+
+
 # Less memory than before
 
 
@@ -167,7 +200,7 @@ def test_what_has_no_room_in_less_memory_counts_as_evicted() -> None:
 def test_a_key_keeps_its_newest_values_in_less_memory() -> None:
     tracker = tracked(*probes("203.0.113.9", range(1, 101), 0, 0.01))
     tracker.allot(tracker.least, NOW)
-    assert tracker.save()["values"]["key"][:, 3].tolist() == list(range(69, 101))
+    assert tracker.save()["values"]["key"][:, 3].tolist() == list(range(41, 101))
 
 
 def test_a_state_with_more_than_fits_goes_on_with_what_is_newest() -> None:
@@ -200,7 +233,7 @@ def test_the_tables_are_in_the_statistics(captures: Path, iplog: Iplog) -> None:
 
 def test_the_last_line_of_the_statistics_is_about_all_tables(captures: Path, iplog: Iplog) -> None:
     last = iplog("read", "--alerts-only", "--stats", captures / "syn_scan.pcap").output.splitlines()[-1]
-    assert re.search(r" memory: all \d+ tables: \S+ of 47\.\d MB, 0 evicted; the process had \S+ MB at the most$", last)
+    assert re.search(r" memory: all \d+ tables: \S+ of 51\.\d MB, 0 evicted; the process had \S+ MB at the most$", last)
 
 
 def test_the_statistics_tell_the_speed(captures: Path, iplog: Iplog) -> None:
@@ -215,3 +248,14 @@ def test_the_most_memory_that_a_process_had_is_no_less_than_what_it_holds() -> N
 
 def test_counters_without_tables_are_one_line() -> None:
     assert len(statistics_lines(Stats())) == 1
+
+
+@pytest.mark.parametrize("sizes", [(1,), (8,), (72,), (200, 16)])
+@pytest.mark.parametrize("entries", [1, 2, 3, 4, 5, 63, 64, 65, 1000, 65536, 65537, 1_000_000])
+def test_a_table_has_so_many_entries_as_its_memory_holds_and_no_more(entries: int, sizes: tuple[int, ...]) -> None:
+    memory = sum(table_bytes(entries, size) for size in sizes)
+    assert [capacity_within(memory - 1, *sizes), capacity_within(memory, *sizes)] == [entries - 1, entries]
+
+
+def test_too_little_memory_holds_no_entry() -> None:
+    assert [capacity_within(memory, 8) for memory in (-1000, 0, 100)] == [0, 0, 0]

@@ -266,8 +266,8 @@ def test_servers_that_are_silent_are_told_of_once_and_hold_up_nothing_until_they
 def test_an_answer_counts_however_late_within_the_timeout_it_comes(hosts):
     sensor, peer = hosts
     notes: list[str] = []
-    with scripted(peer, *NAMED) as server, started(sensor, notes=notes, timeout=3) as names:
-        server.delay = 2
+    with scripted(peer, *NAMED) as server, started(sensor, notes=notes, timeout=2) as names:
+        server.delay = 1.1
         assert (texts(names, INTRUDER), notes) == (TEXT, [])
 
 
@@ -281,9 +281,9 @@ def test_a_question_that_got_lost_is_asked_again(hosts):
 def test_a_server_that_is_slow_and_behind_one_that_is_silent_is_heard(hosts):
     sensor, peer = hosts
     notes: list[str] = []
-    names = Names(NameSettings(servers=["198.18.0.200", ADDRESS], timeout=3), patient=True)
+    names = Names(NameSettings(servers=["198.18.0.200", ADDRESS], timeout=2), patient=True)
     with scripted(peer, *NAMED) as server, sensor.inside():
-        server.delay = 2
+        server.delay = 1.1
         names.start(notes.append)
         found = texts(names, INTRUDER)
         names.close()
@@ -294,11 +294,11 @@ def test_servers_that_answer_again_are_noticed_however_late_within_the_timeout_t
     sensor, peer = hosts
     notes: list[str] = []
     monkeypatch.setattr("iplog_core.names.lookups._TRY_AGAIN", 0.2)
-    with scripted(peer, *NAMED) as server, started(sensor, notes=notes, timeout=2) as names:
+    with scripted(peer, *NAMED) as server, started(sensor, notes=notes, timeout=1) as names:
         server.silent = True
         texts(names, INTRUDER)
         assert eventually(lambda: len(notes) == 1)
-        server.delay, server.silent = 1.4, False
+        server.delay, server.silent = 0.7, False
         assert eventually(lambda: notes[1:] == [f"names: there are answers from {ADDRESS} again."])
 
 

@@ -16,6 +16,10 @@ class Windows:
         self.position = 0
         """How far the last window went."""
 
+    def reach(self, position: int) -> bool:
+        """Whether the file has anything from `position` on."""
+        return os.fstat(self._file).st_size > position
+
     def at(self, position: int, size: int) -> tuple[Window, int]:
         """Return a window with the `size` bytes from `position` on, or what the file has of them, and how many bytes stand before these in it.
 

@@ -73,7 +73,10 @@ class Savefile:
         fault = ""
         try:
             while columns := self._reader.read():
-                yield RawBatch(*columns, self._interfaces.names)
+                batch = RawBatch(*columns, self._interfaces.names)
+                del columns
+                yield batch
+                del batch  # with the window that it lies in, before there is another
             fault = self._reader.fault
         except CorruptStreamError as error:
             fault = str(error)

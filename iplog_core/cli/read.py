@@ -134,7 +134,7 @@ def make_engine(
         log=log,
         alerts_only=options.alerts_only or host.settings.alerts_only,
         stats=options.stats and options.jobs is None,
-        measure=Usage().measure,
+        measure=Usage().measure if options.stats else None,
         when_full=host.settings.when_full or "block",
         since=options.since,
         until=options.until,

@@ -21,6 +21,7 @@ list holds it for longest, by its time, then by the lists' order. The timeouts o
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
+from cpython.buffer cimport PyBuffer_FillInfo
 
 import cython
 
@@ -30,7 +31,7 @@ from iplog_core.kernel.columns cimport (
 )
 from iplog_core.kernel.decode cimport PROTO_ICMP, PROTO_ICMP6, PROTO_SCTP, PROTO_TCP, PROTO_UDP, Quote, decode_quote
 from iplog_core.kernel.table cimport (
-    List, Node, Table, entry_of, list_append, list_expect_removal, list_remove, list_renew, node_of, table_close, table_expect, table_fetch, table_find, table_full, table_hash, table_insert, table_open, table_remove, table_restore, table_use,
+    List, Node, Table, entry_of, list_append, list_expect_removal, list_fetch_next, list_remove, list_renew, node_of, table_close, table_expect, table_fetch, table_find, table_full, table_hash, table_insert, table_open, table_remove, table_restore, table_use,
 )
 
 cdef enum TcpFlag:
@@ -118,6 +119,7 @@ cdef struct Rows:
     FlowRow *rows
     Py_ssize_t count
     Py_ssize_t room
+    Py_ssize_t usual
     bint lost
 
 
@@ -216,6 +218,7 @@ cdef class Flows:
         for wait in range(WAITS):
             while self.lists[wait].oldest:
                 slot = self.lists[wait].oldest
+                list_fetch_next(&self.table, slot)
                 self.end(slot, now, PHASE_END, self.at(slot).index)
         return self.take()
 
@@ -243,6 +246,7 @@ cdef class Flows:
             if nearest > now:
                 return
             slot = self.lists[next_wait].oldest
+            list_fetch_next(&self.table, slot)
             if next_wait == WAIT_ANSWER:
                 self.decide(slot, SILENT, nearest, PHASE_DEADLINE, self.at(slot).index)
                 self.move(slot, rest(self.at(slot), WAIT_OTHER), nearest)
@@ -888,7 +892,7 @@ cdef FlowRow *add_row(Rows *out, const Node *node, const Flow *f, uint8_t outcom
     cdef int a = 2 if f.flipped else 0
     cdef int b = 0 if f.flipped else 2
     if out.count == out.room:
-        out.room = 2 * out.room if out.room else 256
+        out.room = 2 * out.room if out.room else max(256, out.usual)
         more = realloc(out.rows, out.room * sizeof(FlowRow))
         if more == NULL:
             out.room = out.count
@@ -938,12 +942,30 @@ cdef FlowRow *add_row(Rows *out, const Node *node, const Flow *f, uint8_t outcom
     return row
 
 
-cdef bytes take_rows(Rows *out):
-    """Hand out the rows and start afresh; a large buffer is given back."""
-    cdef bytes taken = (<const char *> out.rows)[: out.count * sizeof(FlowRow)] if out.count else b""
+@cython.final
+cdef class Taken:
+    """Rows that were handed out, as a buffer."""
+
+    cdef FlowRow *rows
+    cdef Py_ssize_t size
+
+    def __dealloc__(self):
+        free(self.rows)
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.rows, self.size, True, flags)
+
+
+cdef object take_rows(Rows *out):
+    """Hand out the rows, which are not copied, and start afresh with room for as many."""
+    cdef Taken taken
+    if not out.count:
+        return b""
+    taken = Taken.__new__(Taken)
+    taken.rows, taken.size = out.rows, out.count * sizeof(FlowRow)
+    out.rows = NULL
+    out.room = 0
+    # Some more, so that the next batch finds room for its own at once.
+    out.usual = out.count + out.count // 8
     out.count = 0
-    if out.room > 65536:
-        free(out.rows)
-        out.rows = NULL
-        out.room = 0
     return taken

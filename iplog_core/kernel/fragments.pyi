@@ -9,4 +9,5 @@ class Fragments:
     def update(self, data: NDArray[np.uint8], block: NDArray[np.uint8], n: int) -> None: ...
 
 DATAGRAM_SIZE: int
+STRETCH_SIZE: int
 CREDIT_SIZE: int

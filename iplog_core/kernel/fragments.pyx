@@ -1,7 +1,8 @@
 """IP fragments: what each piece does to its datagram, and the transport header that several pieces hold together.
 
 Which bytes of a datagram have come is kept as bitmaps over its 8-byte units (RFC 791, section 3.2; RFC 815 for the idea), so any order, overlap and
-repetition is told exactly. Of the bytes themselves only the first 64 are kept, and the first to come win.
+repetition is told exactly. The bitmaps are made by stretches of 8 KB as pieces come, since most datagrams are no longer than that. Of the bytes themselves
+only the first 64 are kept, and the first to come win.
 
 A datagram that is whole is remembered for a while: what comes with its identification then is a copy of it, or a later datagram, and no fault.
 
@@ -24,8 +25,11 @@ from iplog_core.kernel.table cimport (
 
 cdef enum:
     UNITS = 8192
-    WORDS = 128
+    WORDS = 16
     HEAD = 64
+    # The units of a stretch, as a power of two, and the most that a datagram has of them.
+    STRETCH = 10
+    STRETCHES = 8
     # What 65,535 bytes take on a link of 296 bytes, the smallest MTU that is in use, and some more.
     MOST_PIECES = 256
     # How often each piece may come, where a capture sees the same packets on several ways.
@@ -38,11 +42,15 @@ cdef enum:
 cdef int64_t ROUND_TIME = 5_000_000_000
 cdef int64_t ROUND_PACKETS = 32768
 
-cdef struct Datagram:
+# Which units of a stretch have come, and with which of them pieces began and ended.
+cdef struct Stretch:
     uint64_t seen[WORDS]
     uint64_t begun[WORDS]
     uint64_t ended[WORDS]
+
+cdef struct Datagram:
     uint8_t head[HEAD]
+    List stretches
     int64_t last
     int64_t index
     uint32_t units
@@ -51,11 +59,12 @@ cdef struct Datagram:
     uint32_t pieces
     uint32_t parts
     uint8_t proto
-    bint header
-    bint ragged
-    bint doubtful
-    bint settled
-    bint whole
+    uint8_t head_seen
+    uint8_t header
+    uint8_t ragged
+    uint8_t doubtful
+    uint8_t settled
+    uint8_t whole
 
 # A piece: the units that it covers, its bytes, and where they stand in the frame.
 cdef struct Piece:
@@ -66,12 +75,20 @@ cdef struct Piece:
     bint more
     bint ragged
 
+# The stretches of a datagram that a piece lies in; NULL where nothing has come yet.
+cdef struct Around:
+    Stretch *of[STRETCHES]
+
 
 @cython.final
 cdef class Fragments:
-    """The datagrams whose pieces are under way: at most `capacity`, each for `timeout` ns after its first piece (RFC 1122, section 3.3.2)."""
+    """The datagrams whose pieces are under way: at most `capacity`, each for `timeout` ns after its first piece (RFC 1122, section 3.3.2).
+
+    All together have as many stretches as there may be datagrams, and at least those that one needs; where they are too few, the datagram begun first goes.
+    """
 
     cdef Table table
+    cdef Table stretches
     cdef Table credits
     cdef List order
     cdef List complete
@@ -82,10 +99,12 @@ cdef class Fragments:
     def __cinit__(self, uint32_t capacity, int64_t timeout, bytes secret=b""):
         self.timeout = timeout
         table_open(&self.table, capacity, sizeof(Datagram), secret)
+        table_open(&self.stretches, max(capacity, <uint32_t> STRETCHES), sizeof(Stretch), secret)
         table_open(&self.credits, capacity, sizeof(uint8_t), secret)
 
     def __dealloc__(self):
         table_close(&self.table)
+        table_close(&self.stretches)
         table_close(&self.credits)
 
     def __len__(self):
@@ -93,8 +112,8 @@ cdef class Fragments:
 
     @property
     def tables(self):
-        """The use of the datagrams and of the pairs whose datagrams arrive, as `table_use` tells it."""
-        return table_use(&self.table), table_use(&self.credits)
+        """The use of the datagrams, of their stretches and of the pairs whose datagrams arrive, as `table_use` tells it."""
+        return table_use(&self.table), table_use(&self.stretches), table_use(&self.credits)
 
     cdef inline Datagram *at(self, uint32_t slot) noexcept nogil:
         return <Datagram *> entry_of(&self.table, slot)
@@ -119,19 +138,23 @@ cdef class Fragments:
         cdef uint16_t fault
         cdef uint32_t slot
         cdef Datagram *d
+        cdef Around around
         self.expire(c.clock[i])
         slot = self.find(c, i)
         d = self.at(slot)
-        fault = misfit(d, &piece)
+        self.look_around(slot, &piece, &around)
+        fault = misfit(d, &around, &piece)
         if fault and c.version[i] == 4 and (d.last + ROUND_TIME < c.clock[i] or d.index + ROUND_PACKETS < c.index[i]):
             self.begin(slot, c.clock[i])
+            memset(&around, 0, sizeof(Around))
             fault = 0
         d.last = c.clock[i]
         d.index = c.index[i]
         d.pieces += 1
         self.doubt(d, c, i)
         c.fragment[i] |= fault | faults_alone(c, i, &piece)
-        place(d, c, i, &piece, frame)
+        self.make_stretches(slot, &piece, &around)
+        place(d, &around, c, i, &piece, frame)
         self.settle(slot, d, c, i)
 
     cdef uint32_t find(self, Columns *c, Py_ssize_t i) noexcept nogil:
@@ -158,6 +181,55 @@ cdef class Fragments:
             memset(self.at(slot), 0, sizeof(Datagram))
             list_append(&self.table, &self.order, slot, c.clock[i])
         return slot
+
+    cdef void look_around(self, uint32_t slot, const Piece *piece, Around *around) noexcept nogil:
+        cdef uint64_t[5] key
+        cdef uint32_t number, stretch
+        if piece.last <= piece.first:
+            return
+        for number in range(piece.first >> STRETCH, ((piece.last - 1) >> STRETCH) + 1):
+            stretch_key(slot, number, key)
+            stretch = table_find(&self.stretches, key, table_hash(&self.stretches, key))
+            around.of[number] = <Stretch *> entry_of(&self.stretches, stretch) if stretch else NULL
+
+    cdef void make_stretches(self, uint32_t slot, const Piece *piece, Around *around) noexcept nogil:
+        """Make those stretches that a piece is the first to come in."""
+        cdef uint64_t[5] key
+        cdef uint32_t number, stretch
+        if piece.last <= piece.first:
+            return
+        for number in range(piece.first >> STRETCH, ((piece.last - 1) >> STRETCH) + 1):
+            if around.of[number] == NULL:
+                while table_full(&self.stretches):
+                    self.make_room(slot)
+                stretch_key(slot, number, key)
+                stretch = table_insert(&self.stretches, key, table_hash(&self.stretches, key))
+                list_append(&self.stretches, &self.at(slot).stretches, stretch, 0)
+                around.of[number] = <Stretch *> entry_of(&self.stretches, stretch)
+                memset(around.of[number], 0, sizeof(Stretch))
+
+    cdef void make_room(self, uint32_t spared) noexcept nogil:
+        """Forget the oldest datagram that may have stretches: those that were whole have none, unless they come again."""
+        cdef uint32_t slot = self.order.oldest
+        if slot == spared and slot:
+            slot = node_of(&self.table, slot).newer
+        if slot:
+            self.evicted += 1
+        else:
+            slot = self.complete.oldest
+            if slot == spared:
+                slot = node_of(&self.table, slot).newer
+        self.forget(slot)
+
+    cdef void empty(self, uint32_t slot) noexcept nogil:
+        """Forget what has come of a datagram."""
+        cdef Datagram *d = self.at(slot)
+        cdef uint32_t stretch
+        while d.stretches.oldest:
+            stretch = d.stretches.oldest
+            list_remove(&self.stretches, &d.stretches, stretch)
+            table_remove(&self.stretches, stretch)
+        memset(d, 0, sizeof(Datagram))
 
     cdef void doubt(self, Datagram *d, Columns *c, Py_ssize_t i) noexcept nogil:
         """Mark what points at datagrams that never become whole.
@@ -193,7 +265,7 @@ cdef class Fragments:
             c.fragment[i] |= FRAGMENT_COMPLETE
             list_remove(&self.table, &self.complete if d.whole else &self.order, slot)
             list_append(&self.table, &self.complete, slot, c.clock[i])
-            memset(d, 0, sizeof(Datagram))
+            self.empty(slot)
             d.whole = True
 
     cdef void trust(self, Columns *c, Py_ssize_t i) noexcept nogil:
@@ -219,7 +291,7 @@ cdef class Fragments:
         """Begin another datagram of the same identification."""
         list_remove(&self.table, &self.complete if self.at(slot).whole else &self.order, slot)
         list_append(&self.table, &self.order, slot, now)
-        memset(self.at(slot), 0, sizeof(Datagram))
+        self.empty(slot)
 
     cdef void expire(self, int64_t now) noexcept nogil:
         while self.order.oldest and node_of(&self.table, self.order.oldest).time + self.timeout <= now:
@@ -229,11 +301,21 @@ cdef class Fragments:
 
     cdef void forget(self, uint32_t slot) noexcept nogil:
         list_remove(&self.table, &self.complete if self.at(slot).whole else &self.order, slot)
+        self.empty(slot)
         table_remove(&self.table, slot)
 
 
 DATAGRAM_SIZE = sizeof(Datagram)
+STRETCH_SIZE = sizeof(Stretch)
 CREDIT_SIZE = sizeof(uint8_t)
+
+
+cdef inline void stretch_key(uint32_t slot, uint32_t number, uint64_t *key) noexcept nogil:
+    key[0] = slot
+    key[1] = number
+    key[2] = 0
+    key[3] = 0
+    key[4] = 0
 
 
 cdef void pair_key(Columns *c, Py_ssize_t i, uint64_t *key) noexcept nogil:
@@ -305,19 +387,20 @@ cdef inline uint32_t header_size(uint8_t proto) noexcept nogil:
     return 4 if proto == PROTO_ICMP6 else 0
 
 
-cdef uint16_t misfit(Datagram *d, const Piece *piece) noexcept nogil:
+cdef uint16_t misfit(const Datagram *d, const Around *around, const Piece *piece) noexcept nogil:
     """Tell how a piece does not fit to those that came before: it repeats one (DUPLICATE), or cannot be put together with them (OVERLAP).
 
     That is: it covers bytes of another; it lies beyond the end, or has another end; or one of them ends amid a unit of eight, though more is to follow.
     """
-    cdef uint32_t unit, known, inside
+    cdef uint32_t known
     if not d.pieces:
         return 0
-    known = count_units(d.seen, piece.first, piece.last)
-    inside = count_units(d.begun, piece.first + 1, piece.last)
-    if known and known == piece.last - piece.first and not inside and not (not piece.more and d.size != piece.first * 8 + piece.sent):
-        unit = piece.last - 1
-        if d.begun[piece.first >> 6] >> (piece.first & 63) & 1 and d.ended[unit >> 6] >> (unit & 63) & 1:
+    known = count_units(around, SEEN, piece.first, piece.last)
+    if known and known == piece.last - piece.first and not (not piece.more and d.size != piece.first * 8 + piece.sent):
+        if (
+            count_units(around, BEGUN, piece.first, piece.first + 1) and count_units(around, ENDED, piece.last - 1, piece.last)
+            and not count_units(around, BEGUN, piece.first + 1, piece.last)
+        ):
             return FRAGMENT_DUPLICATE
     if known or piece.ragged or d.ragged:
         return FRAGMENT_OVERLAP
@@ -328,29 +411,30 @@ cdef uint16_t misfit(Datagram *d, const Piece *piece) noexcept nogil:
     return 0
 
 
-cdef void place(Datagram *d, Columns *c, Py_ssize_t i, const Piece *piece, const uint8_t *frame) noexcept nogil:
+cdef void place(Datagram *d, Around *around, Columns *c, Py_ssize_t i, const Piece *piece, const uint8_t *frame) noexcept nogil:
     """Note which units have come, and give the transport header to the piece that completes it."""
-    cdef uint32_t unit, known
+    cdef uint32_t word, known
     cdef Py_ssize_t held = <Py_ssize_t> c.captured[i] - piece.body
     if c.fragment[i] & FRAGMENT_HEADER or c.malformed[i] or (c.transport[i] != piece.body):
         # Seen, broken, or behind extension headers that are themselves in pieces.
         d.header = True
     d.ragged |= piece.ragged
-    if piece.first == 0 and not d.seen[0] & 1:
+    if piece.first == 0 and not d.head_seen & 1:
         d.proto = c.proto[i]
     if not piece.more:
         d.size = piece.first * 8 + piece.sent
     if not d.header and piece.first * 8 < HEAD:
         keep_head(d, piece, frame + piece.body, held if held < piece.sent else piece.sent)
     if piece.last > piece.first:
-        known = count_units(d.seen, piece.first, piece.last)
+        known = count_units(around, SEEN, piece.first, piece.last)
         d.units += piece.last - piece.first - known
         d.parts += known < piece.last - piece.first
-        for unit in range(piece.first >> 6, (piece.last + 63) >> 6):
-            d.seen[unit] |= window(unit, piece.first, piece.last)
-        d.begun[piece.first >> 6] |= <uint64_t> 1 << (piece.first & 63)
-        unit = piece.last - 1
-        d.ended[unit >> 6] |= <uint64_t> 1 << (unit & 63)
+        for word in range(piece.first >> 6, (piece.last + 63) >> 6):
+            word_of(around, SEEN, word)[0] |= window(word, piece.first, piece.last)
+        word_of(around, BEGUN, piece.first >> 6)[0] |= <uint64_t> 1 << (piece.first & 63)
+        word_of(around, ENDED, (piece.last - 1) >> 6)[0] |= <uint64_t> 1 << ((piece.last - 1) & 63)
+        if piece.first < HEAD // 8:
+            d.head_seen |= <uint8_t> window(0, piece.first, piece.last)
         if piece.last > d.reach:
             d.reach = piece.last
     if not d.header and piece.first * 8 < HEAD:
@@ -367,15 +451,28 @@ cdef inline uint64_t window(uint32_t word, uint32_t first, uint32_t last) noexce
     return bits
 
 
-cdef uint32_t count_units(const uint64_t *bitmap, uint32_t first, uint32_t last) noexcept nogil:
+cdef enum Bitmap:
+    SEEN, BEGUN, ENDED
+
+
+cdef inline uint64_t *word_of(const Around *around, Bitmap which, uint32_t word) noexcept nogil:
+    """A word of a bitmap, where there is such a stretch."""
+    cdef Stretch *stretch = around.of[word >> (STRETCH - 6)]
+    cdef uint32_t place = word & (WORDS - 1)
+    return &stretch.seen[place] if which == SEEN else &stretch.begun[place] if which == BEGUN else &stretch.ended[place]
+
+
+cdef uint32_t count_units(const Around *around, Bitmap which, uint32_t first, uint32_t last) noexcept nogil:
     """How many of the units from `first` up to `last` are in a bitmap."""
     cdef uint32_t word, count = 0
     cdef uint64_t bits
     if first >= last:
         return 0
     for word in range(first >> 6, (last + 63) >> 6):
+        if around.of[word >> (STRETCH - 6)] == NULL:
+            continue
         # The bits of all bytes at once, added pairwise.
-        bits = bitmap[word] & window(word, first, last)
+        bits = word_of(around, which, word)[0] & window(word, first, last)
         bits -= bits >> 1 & 0x5555555555555555u
         bits = (bits & 0x3333333333333333u) + (bits >> 2 & 0x3333333333333333u)
         bits = (bits + (bits >> 4)) & 0x0F0F0F0F0F0F0F0Fu
@@ -393,7 +490,7 @@ cdef void keep_head(Datagram *d, const Piece *piece, const uint8_t *p, Py_ssize_
         if held < start + size:
             d.header = True
             return
-        if not d.seen[0] >> unit & 1:
+        if not d.head_seen >> unit & 1:
             memcpy(d.head + unit * 8, p + start, size)
 
 
@@ -401,7 +498,7 @@ cdef void read_head(Datagram *d, Columns *c, Py_ssize_t i) noexcept nogil:
     """Where the first bytes in a row make up the transport header now, give it to the piece that completed it."""
     cdef Py_ssize_t have = 0
     cdef uint8_t proto = c.proto[i]
-    while have < HEAD and d.seen[0] >> (have >> 3) & 1:
+    while have < HEAD and d.head_seen >> (have >> 3) & 1:
         have += 8
     if not have:
         return

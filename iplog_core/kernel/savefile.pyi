@@ -10,6 +10,7 @@ class _Stream(Protocol):
     def readinto(self, buffer: memoryview, /) -> int: ...
 
 class _Windows(Protocol):
+    def reach(self, position: int) -> bool: ...
     def at(self, position: int, size: int) -> tuple[Window, int]: ...
 
 class SavefileReader:
@@ -26,7 +27,7 @@ class SavefileReader:
         known: Container[int],
         number: Callable[[str], int],
         batch_size: int,
-        block_size: int = 1 << 22,
+        block_size: int = 1 << 23,
         windows: _Windows | None = None,
     ) -> None: ...
     def read(

@@ -112,7 +112,7 @@ cdef class SavefileReader:
     def __dealloc__(self):
         free(self.interfaces)
 
-    def __init__(self, stream, bytes head, known, number, Py_ssize_t batch_size, Py_ssize_t block_size=1 << 22, windows=None):
+    def __init__(self, stream, bytes head, known, number, Py_ssize_t batch_size, Py_ssize_t block_size=1 << 23, windows=None):
         if batch_size < 1 or block_size < 1:
             raise ValueError("batch_size and block_size must be at least 1")
         self.stream, self.known, self.number, self.windows = stream, known, number, windows
@@ -485,15 +485,17 @@ cdef class SavefileReader:
         """Look at more bytes, beginning with those held; False at the end of the file."""
         cdef const uint8_t[::1] view
         cdef int64_t position = self.origin + self.start
+        if not self.windows.reach(position + held):
+            return False
+        # The last window goes before there is another.
+        self.window = self.data = None
         window, before = self.windows.at(position, max(self.need, self.largest if self.origin else min(self.largest, FIRST_BLOCK)))
         data = np.frombuffer(window, np.uint8)[before:]
-        if len(data) <= held:
-            return False
         self.window, self.before_data, self.data = window, before, data
         view = data
-        self.bytes, self.size = <uint8_t *> &view[0], len(data)
+        self.bytes, self.size = <uint8_t *> &view[0] if len(data) else NULL, len(data)
         self.origin, self.start, self.end = position, 0, len(data)
-        return True
+        return len(data) > held
 
     cdef int _check_window(self) except -1:
         """Stop where the file has nothing any more behind what is looked at."""

@@ -1,9 +1,9 @@
 """A bounded hash table whose entries also stand in lists, oldest first: what flows, contacts, trackers and datagrams are kept in.
 
 Entries are slots of one array; slot 0 is nobody. A slot holds its key, its place in a list and, behind these, what its owner keeps of it, so that an entry is found on neighbouring cache lines. Keys are
-five 64-bit words. Buckets hold a slot and the hash of its key, so that a key which is not there is mostly not looked for any further; they stand in one array twice as large as the table, and what
-finds its own taken stands in the next free one (linear probing; Knuth, The Art of Computer Programming 3, section 6.4, algorithms L and R). The hash is multilinear over 32-bit words with secret
-random coefficients: strongly universal, so nobody can aim at a bucket (Lemire and Kaser, Strongly universal string hashing is fast, 2014). Nothing that is visible outside depends on it.
+five 64-bit words. Buckets hold a slot and the hash of its key, so that a key which is not there is mostly not looked for any further; at most four in seven are taken, and what
+finds its own taken stands in the next free one (linear probing; Knuth, The Art of Computer Programming 3, section 6.4, algorithms L and R). The hash multiplies pairs of 32-bit words with secret
+random numbers added: strongly universal, so nobody can aim at a bucket (Thorup, High speed hashing for integers and strings, 2015, section 3.5). Nothing that is visible outside depends on it.
 
 A table beyond the caches is slow where it is waited for: who knows what he will look for asks for the bucket early (`table_expect`), and for the entry some time after (`table_fetch`).
 """
@@ -34,6 +34,10 @@ cdef struct List:
     uint32_t oldest
     uint32_t newest
 
+# So many entries whose removal is expected have their hash remembered.
+cdef enum:
+    LEAVING = 4
+
 cdef struct Table:
     char *nodes
     void *memory
@@ -44,6 +48,8 @@ cdef struct Table:
     uint32_t used
     uint32_t free
     uint32_t count
+    uint32_t leaving[LEAVING]
+    uint32_t leaving_hash[LEAVING]
     uint64_t secret[11]
 
 cdef int table_open(Table *table, uint32_t capacity, size_t size, bytes secret) except -1
@@ -56,11 +62,11 @@ cdef inline uint32_t table_hash(const Table *table, const uint64_t *key) noexcep
     cdef const uint64_t *a = table.secret
     return <uint32_t> ((
         a[0]
-        + a[1] * <uint32_t> key[0] + a[2] * (key[0] >> 32)
-        + a[3] * <uint32_t> key[1] + a[4] * (key[1] >> 32)
-        + a[5] * <uint32_t> key[2] + a[6] * (key[2] >> 32)
-        + a[7] * <uint32_t> key[3] + a[8] * (key[3] >> 32)
-        + a[9] * <uint32_t> key[4] + a[10] * (key[4] >> 32)
+        + (a[1] + <uint32_t> key[0]) * (a[2] + (key[0] >> 32))
+        + (a[3] + <uint32_t> key[1]) * (a[4] + (key[1] >> 32))
+        + (a[5] + <uint32_t> key[2]) * (a[6] + (key[2] >> 32))
+        + (a[7] + <uint32_t> key[3]) * (a[8] + (key[3] >> 32))
+        + (a[9] + <uint32_t> key[4]) * (a[10] + (key[4] >> 32))
     ) >> 32)
 
 
@@ -135,8 +141,12 @@ cdef inline uint32_t table_insert(Table *table, const uint64_t *key, uint32_t ha
 cdef inline void table_remove(Table *table, uint32_t slot) noexcept nogil:
     """Forget a key. It must stand in no list any more."""
     cdef Node *node = node_of(table, slot)
-    cdef uint32_t place = table_hash(table, node.key) & table.mask
-    cdef uint32_t after
+    cdef uint32_t place, after
+    if table.leaving[slot % LEAVING] == slot:
+        place = table.leaving_hash[slot % LEAVING] & table.mask
+        table.leaving[slot % LEAVING] = 0
+    else:
+        place = table_hash(table, node.key) & table.mask
     while table.buckets[place].slot != slot:
         place = (place + 1) & table.mask
     # What stands behind the gap moves up into it, unless it would stand before its own bucket then.
@@ -152,13 +162,23 @@ cdef inline void table_remove(Table *table, uint32_t slot) noexcept nogil:
     table.count -= 1
 
 
-cdef inline void list_expect_removal(const Table *table, const List *list) noexcept nogil:
+cdef inline void list_fetch_next(const Table *table, uint32_t slot) noexcept nogil:
+    """Have the entry brought that follows in a list."""
+    cdef char *next = table.nodes + node_of(table, slot).newer * table.stride
+    cdef size_t line
+    for line in range(0, table.stride, 64):
+        prefetch(next + line)
+
+
+cdef inline void list_expect_removal(Table *table, const List *list) noexcept nogil:
     """Have brought what removing the oldest of a list takes, some entries ahead."""
     cdef uint32_t slot = list.oldest
     if slot:
         slot = node_of(table, slot).newer
-    if slot:
-        table_expect(table, table_hash(table, node_of(table, slot).key))
+    if slot and table.leaving[slot % LEAVING] != slot:
+        table.leaving[slot % LEAVING] = slot
+        table.leaving_hash[slot % LEAVING] = table_hash(table, node_of(table, slot).key)
+        table_expect(table, table.leaving_hash[slot % LEAVING])
         prefetch(node_of(table, node_of(table, slot).newer))
 
 

@@ -1,7 +1,7 @@
 """See table.pxd."""
 
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 import os
 
@@ -45,6 +45,7 @@ cdef int table_open(Table *table, uint32_t capacity, size_t size, bytes secret) 
     table.used = 0
     table.free = 0
     table.count = 0
+    memset(table.leaving, 0, sizeof(table.leaving))
     memcpy(table.secret, <const char *> coefficients, 88)
     return 0
 
@@ -73,8 +74,8 @@ cdef inline size_t stride_of(size_t size) noexcept nogil:
 
 
 cdef inline size_t buckets_of(size_t capacity) noexcept nogil:
-    """Twice as many as there are entries, or more."""
-    cdef size_t buckets = 1
-    while buckets < 2 * capacity:
+    """A power of two, of which at most four in seven are taken."""
+    cdef size_t buckets = 2
+    while 4 * buckets < 7 * capacity:
         buckets *= 2
     return buckets

@@ -10,7 +10,7 @@ A key that reaches the threshold is alerting until it has been quiet for `expiry
 counted. Where there are doubts (see `convinced`), a threshold is reached only by evidence that has none. `hint` is a lower threshold, which makes a key a suspect.
 
 At most `capacity` keys and `values` distinct values are kept. What goes first is the coldest key with one value, then the coldest with more, then the coldest that is alerting, which ends
-it. A key holds half of the values at the most. The only value of a key stands in the key itself: a flood from random sources makes many keys of one value.
+it. A key leaves a sixteenth of the values to others. The only value of a key stands in the key itself: a flood from random sources makes many keys of one value.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -178,7 +178,7 @@ cdef class Tracker:
         self.rate = rate
         self.memory = memory
         self.expiry = expiry
-        self.most_values = values // 2 if values > 1 else 1
+        self.most_values = values - values // 16
         self.changes = []
         table_open(&self.table, capacity, sizeof(Entry), secret)
         self.before.hash = table_hash(&self.table, self.before.key)

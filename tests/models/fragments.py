@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,9 +66,22 @@ class FragmentModel:
         datagram.count += 1
         pair = (*key[:4], p["version"])
         bits = p["fragment"] | fault | _alone(p, body, end) | self._doubt(datagram, pair)
+        self._make_room(datagram, units)
         changed = _place(datagram, p, bits, units, end, frame[body:], body)
         changed["fragment"] |= self._settle(key, datagram, pair, p["clock"])
         return changed
+
+    def _make_room(self, datagram: Datagram, units: range) -> None:
+        """Forget others, the oldest first, while there is no room for the stretches of 1,024 units in which a piece is the first to come."""
+        wanted = len(_stretches(datagram.units) | _stretches(units))
+        while wanted + sum(len(_stretches(other.units)) for other in self._others(datagram)) > max(8, self.capacity):
+            gone = self._others(datagram)[0]
+            for known in (self.datagrams, self.whole):
+                for key in [key for key, other in known.items() if other is gone]:
+                    del known[key]
+
+    def _others(self, datagram: Datagram) -> list[Datagram]:
+        return [other for known in (self.datagrams, self.whole) for other in known.values() if other is not datagram]
 
     def _begin(self, key: Key, p: dict[str, int]) -> Datagram:
         if len(self.datagrams) + len(self.whole) == self.capacity:
@@ -105,6 +119,10 @@ class FragmentModel:
             self.whole.pop(key, None)
             self.whole[key] = Datagram(now, whole=True)
         return told
+
+
+def _stretches(units: Iterable[int]) -> set[int]:
+    return {unit // 1024 for unit in units}
 
 
 def _body(p: dict[str, int], frame: bytes) -> int:

@@ -227,7 +227,7 @@ class TrackerModel:
             return False
         if self.most and counted.values and len(counted.values) >= self.most:
             return False
-        if len(counted.values) >= max(1, self.most_values // 2):
+        if len(counted.values) >= self.most_values - self.most_values // 16:
             self.evicted += 1
             return False
         if counted.values and not counted.stored:

@@ -79,8 +79,10 @@ class Smurf(Detector[Settings]):
 
 def _to_many(packets: PacketRows) -> Mask:
     """Packets to all hosts of a network: by the link layer, to a group, or a directed broadcast that is still on its way (x.x.x.255 that never answered)."""
-    answers = packets.opens & ~packets.probes
-    last, group = packets.dst_lo & 0xFF == 0xFF, packets.dst_lo >> 28 & 0xF == 0xE
+    last = packets.dst_lo & 0xFF == 0xFF
+    if not last.any() and packets.to_one_host.all():
+        return last
+    answers, group = packets.opens & ~packets.probes, packets.dst_lo >> 28 & 0xF == 0xE
     four = (packets.version == 4) & ((last & ~answers) | group)
     six = (packets.version == 6) & (packets.dst_hi >> 56 == 0xFF)
     return (packets.cast == BROADCAST) | four | six

@@ -56,7 +56,7 @@ class TcpScan(Detector[Settings]):
     }
 
     def setup(self) -> None:
-        self.vertical = self._pairs(doubts="pending", hint=FEW_PORTS, weight=41)
+        self.vertical = self._pairs(doubts="pending", hint=FEW_PORTS, weight=50)
         self.shared = SharedScans(self.tracker, self.settings.sources, self.settings.memory, self.settings.expiry)
         self.together(self.vertical, *self.shared.trackers)
         self.walk = self.random_walk(narrow=True, weight=4)

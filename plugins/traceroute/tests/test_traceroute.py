@@ -1,6 +1,7 @@
 """What counts as a traceroute, and what does not."""
 
 import pytest
+from communityid import CommunityID, FlowTuple
 
 from iplog_core.testing import connection, icmp, icmp6, refused, tcp, udp, udp_exchange
 from iplog_core.testing.packets import CLIENT, CLIENT6, SERVER, SERVER6, Link
@@ -29,6 +30,11 @@ def test_one_packet_on_its_last_hop_is_none(run_detector):
 
 def test_how_many_packets_make_one_is_a_setting(run_detector):
     assert len(starts(run_detector(Traceroute, probes=1).feed(route([1], probes=1)))) == 1
+
+
+def test_one_has_the_community_id_of_the_probe_by_which_it_was_found(run_detector):
+    (alert,) = starts(run_detector(Traceroute, probes=3).feed([udp(sport=33000, dport=33434 + n, ttl=1, at=n) for n in range(6)]))
+    assert alert.community_id == CommunityID().calc(FlowTuple.make_udp(CLIENT, SERVER, 33000, 33436))
 
 
 def test_one_that_keeps_its_ports_is_one(run_detector):
