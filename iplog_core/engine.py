@@ -29,8 +29,6 @@ from iplog_core.memory import core_capacities, least_memory, named, share_out, t
 from iplog_core.outlet import Outlet
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
     from iplog_core.allow import AllowList, AllowLists
     from iplog_core.capture.source import Source
     from iplog_core.events import InterfaceStats, TableStats
@@ -261,7 +259,7 @@ class Engine:
         if fault := self._lacks_memory():
             self._fault(f"{fault} Not run, therefore: {', '.join(guarded.detector.name for guarded in fresh)}.")
             self._detectors = [guarded for guarded in self._detectors if guarded not in fresh]
-        self._detect(self._last(b"", b""), [guarded for guarded in old if guarded not in self._detectors])
+        self._detect(self._last(memoryview(b""), memoryview(b"")), [guarded for guarded in old if guarded not in self._detectors])
         self._share_out()
 
     def _lacks_memory(self) -> str | None:
@@ -448,7 +446,7 @@ class Engine:
         if faults:
             self._state.set_aside(f"not all of it can be right ({'; '.join(faults)})")
 
-    def _last(self, decided: Buffer, ended: Buffer) -> PacketBatch:
+    def _last(self, decided: memoryview, ended: memoryview) -> PacketBatch:
         """The batch without packets that ends every episode."""
         nothing = np.empty(0, np.uint8)
         return PacketBatch(nothing, nothing, now=self._clock, interfaces=self._interfaces, decided=_rows(decided), ended=_rows(ended), final=True)
@@ -663,8 +661,8 @@ def _ns(seconds: float) -> int:
     return round(seconds * 1e9)
 
 
-def _rows(taken: Buffer) -> FlowRows:
-    return FlowRows(np.frombuffer(memoryview(taken), FLOW_DTYPE))
+def _rows(taken: memoryview) -> FlowRows:
+    return FlowRows(np.frombuffer(taken, FLOW_DTYPE))
 
 
 def _within(raw: RawBatch, since: int | None, until: int | None) -> RawBatch | None:

@@ -274,7 +274,7 @@ def run(
         secret=random.Random(seed).randbytes(88),
     )
     told = []
-    found: list[tuple[bytes, bytes]] = []
+    found: list[tuple[memoryview, memoryview]] = []
     now = 0
     nothing = np.empty(0, np.uint8)
     for batch in batches(frames, sizes):

@@ -19,8 +19,8 @@ from iplog_core import Detector, DetectorSettings, IplogError, Packet, PacketBat
 from iplog_core.capture.savefile import open_savefile
 from iplog_core.engine import Engine
 from iplog_core.events import Alert, Stats
-from iplog_core.lines.statistics import statistics_lines
 from iplog_core.kernel.table import table_bytes
+from iplog_core.lines.statistics import statistics_lines
 from iplog_core.memory import capacity_within, peak_memory
 from iplog_core.testing import Frame, Kept, MemorySource, in_order, run_detector, tcp
 from iplog_core.tracker import RandomWalk, Tracker

@@ -239,8 +239,8 @@ def test_a_run_without_packets_leaves_the_state_alone(state: Path) -> None:
 
 def test_a_smaller_flow_table_takes_the_newest_flows(state: Path) -> None:
     Run([tcp(dport=port, at=port) for port in range(1, 5)], state, Ports)
-    names = ("silent_timeout", "half_open_timeout", "tcp_idle", "udp_idle", "closed_idle")
-    small = Flows(capacity=2, contacts=2, **dict.fromkeys(names, round(1e12)))
+    long = round(1e12)
+    small = Flows(capacity=2, contacts=2, silent_timeout=long, half_open_timeout=long, tcp_idle=long, udp_idle=long, closed_idle=long)
     assert not restore_flows(small, taken(state, "flows"), round((EPOCH + 4) * 1e9))
     assert sorted(saved_flows(small)["contacts"]["time"].tolist()) == [round((EPOCH + at) * 1e9) for at in (3, 4)]
 

@@ -155,10 +155,13 @@ class _Watch:
     def _become(self, user: Identity) -> None:
         """Become another user, who may not be able to read what would be imported later."""
         import iplog_core
+        from iplog_core.events import Alert, Stats
 
         self._engine.hand_over(-1 if user.uid is None else user.uid, user.gid)
         for name in _IMPORTED_LATER:
             import_module(name)
+        for model in (Alert, Stats):
+            model.model_rebuild()
         user.take()
         for folder in map(os.path.dirname, (os.__file__, iplog_core.__file__)):
             if not os.access(folder, os.R_OK | os.X_OK):

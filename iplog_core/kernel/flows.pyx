@@ -960,7 +960,7 @@ cdef object take_rows(Rows *out):
     """Hand out the rows, which are not copied, and start afresh with room for as many."""
     cdef Taken taken
     if not out.count:
-        return b""
+        return memoryview(b"")
     taken = Taken.__new__(Taken)
     taken.rows, taken.size = out.rows, out.count * sizeof(FlowRow)
     out.rows = NULL
@@ -968,4 +968,4 @@ cdef object take_rows(Rows *out):
     # Some more, so that the next batch finds room for its own at once.
     out.usual = out.count + out.count // 8
     out.count = 0
-    return taken
+    return memoryview(taken)

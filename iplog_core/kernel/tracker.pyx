@@ -146,6 +146,7 @@ cdef class Tracker:
     cdef List[TIERS] lists
     cdef int64_t memory
     cdef int64_t expiry
+    cdef int64_t next_expiry
     cdef double threshold
     cdef double rate
     cdef int key_parts
@@ -300,8 +301,11 @@ cdef class Tracker:
             self.value_key(slot, &coming.touch.face, key)
             table_expect(&self.values, table_hash(&self.values, key))
 
-    cdef int expire(self, int64_t now) except -1:
+    cdef inline int expire(self, int64_t now) except -1:
         """End what has been quiet for long enough, and forget what nobody did for a while."""
+        return self.run_expiry(now) if now >= self.next_expiry else 0
+
+    cdef int run_expiry(self, int64_t now) except -1:
         cdef int64_t due
         cdef int tier
         while self.lists[ALERTING].oldest:
@@ -313,7 +317,14 @@ cdef class Tracker:
             while self.lists[tier].oldest and node_of(&self.table, self.lists[tier].oldest).time + self.memory <= now:
                 list_expect_removal(&self.table, &self.lists[tier])
                 self.forget(self.lists[tier].oldest)
+        # What comes into a list from now on is due later than what stands there, or than now would be.
+        self.next_expiry = self.due_of(ALERTING, self.expiry, now)
+        for tier in range(ALERTING):
+            self.next_expiry = min(self.next_expiry, self.due_of(tier, self.memory, now))
         return 0
+
+    cdef inline int64_t due_of(self, int tier, int64_t span, int64_t now) noexcept:
+        return (node_of(&self.table, self.lists[tier].oldest).time if self.lists[tier].oldest else now) + span
 
     cdef int take_flow(self, const FlowRow *f, const Coming *coming, bint adds, uint8_t role) except -1:
         if role & ROLE_AGAINST or f.outcome == ANSWERED or f.outcome == LATE:
@@ -768,6 +779,7 @@ cdef class Tracker:
                 k += 1
         if k != values.shape[0]:
             raise ValueError("there are values without a key")
+        self.next_expiry = 0
 
     cdef bint load_value(self, uint32_t slot, Entry *e, const SavedValue *row, int64_t now) noexcept:
         cdef uint64_t[5] key
