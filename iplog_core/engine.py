@@ -145,13 +145,16 @@ class Engine:
         self._flow_settings = settings.flows
         self._memory = settings.memory
         flows, contacts, datagrams = core_capacities(self._memory)
-        self._flows = _flows(settings.flows, flows, contacts, _kinds_of_ends(host.detectors))
-        self._fragments = Fragments(datagrams, _ns(settings.flows.fragment_timeout))
         self._context = DetectorContext(self._raise_alert, None if alerts_only else self._found_records)
-        self._detectors = [self._guarded(detector, given) for detector, given in host.detectors]
-        if fault := self._lacks_memory():
-            raise ConfigError(fault)
-        self._share_out()
+        try:
+            self._flows = _flows(settings.flows, flows, contacts, _kinds_of_ends(host.detectors))
+            self._fragments = Fragments(datagrams, _ns(settings.flows.fragment_timeout))
+            self._detectors = [self._guarded(detector, given) for detector, given in host.detectors]
+            if fault := self._lacks_memory():
+                raise ConfigError(fault)
+            self._share_out()
+        except MemoryError:
+            raise ConfigError(f"memory: the system does not give {self._memory} (MB) for all tables; expected less.") from None
         self._queues: tuple[int, Literal["block", "drop"]] = (settings.queue_size, when_full)
         self._outlets = [self._outlet(sink) for sink in sinks]
         self._replaced: list[Outlet] = []
@@ -260,7 +263,10 @@ class Engine:
             self._fault(f"{fault} Not run, therefore: {', '.join(guarded.detector.name for guarded in fresh)}.")
             self._detectors = [guarded for guarded in self._detectors if guarded not in fresh]
         self._detect(self._last(memoryview(b""), memoryview(b"")), [guarded for guarded in old if guarded not in self._detectors])
-        self._share_out()
+        try:
+            self._share_out()
+        except MemoryError:
+            self._fault("memory: the system does not give what the detectors share out; some keep what they have.")
 
     def _lacks_memory(self) -> str | None:
         """Say what is wrong where the tables cannot do with the memory that there is."""

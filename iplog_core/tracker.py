@@ -169,7 +169,7 @@ class Tracker:
             "key": key, "distinct": distinct, "threshold": threshold, "rate": rate, "memory": memory, "expiry": expiry, "samples": samples, "most": most,
             "doubts": doubts, "joins": joins, "hint": hint,
         }  # fmt: skip
-        self.weight = weight
+        self.weight = _checked(weight)
         self._capacity = (_LEAST_KEYS, self._least_values)
         self._kernel = self._make(capacity=_LEAST_KEYS, values=self._least_values)
         self._evicted_before = 0
@@ -307,6 +307,12 @@ class Tracker:
         self._kernel.load(fitting, their_values, now)
 
 
+def _checked(weight: float) -> float:
+    if not weight > 0:
+        raise ValueError(f"a weight is greater than 0, not {weight}")
+    return weight
+
+
 _LEAST_KEYS = 64
 # The part of a tracker's memory that its values have: so that all ports of a host are told by default.
 _VALUES = 0.6
@@ -374,7 +380,7 @@ class RandomWalk:
     def __init__(self, *, heard: bool = False, narrow: bool = False, weight: float = 1.0) -> None:
         self._make = partial(walk.Walk, steps=self.STEPS, heard=heard, narrow=self.FEW_PORTS if narrow else 0)
         self._options = {"steps": self.STEPS, "heard": heard, "narrow": narrow}
-        self.weight = weight
+        self.weight = _checked(weight)
         self._capacity = _LEAST_KEYS
         self._kernel = self._make(capacity=_LEAST_KEYS)
         self._evicted_before = 0

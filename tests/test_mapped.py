@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -101,6 +102,51 @@ def test_where_there_are_too_many_windows_a_file_is_read_as_a_stream(long_captur
             while len(windows) < 10_000:
                 windows.append(Window(file.fileno(), 0, 1))
         assert (len(windows) < 10_000, sum(len(batch) for batch in open_savefile(str(long_capture), 100))) == (True, 2000)
+
+
+def test_where_no_window_can_be_had_any_more_the_rest_is_read_as_a_stream(long_capture: Path) -> None:
+    source = open_savefile(str(long_capture), 100)
+    batches = iter(source)
+    found = len(next(batches))
+    with long_capture.open("rb") as file:
+        windows = [Window(file.fileno(), 0, 1)]
+        with suppress(OSError):
+            while len(windows) < 10_000:
+                windows.append(Window(file.fileno(), 0, 1))
+        assert (found + sum(len(batch) for batch in batches), source.faults) == (2000, [])
+
+
+@pytest.mark.parametrize("end", [20_000, 20_481, 3 * PAGE + 24 + 16])
+def test_zeros_behind_the_end_of_a_file_that_became_shorter_are_no_packets(long_capture: Path, end: int) -> None:
+    source = open_savefile(str(long_capture), 100)
+    batches = iter(source)
+    found = len(next(batches))
+    os.truncate(long_capture, end)
+    assert found + sum(len(batch) for batch in batches) == (end - 24) // 70
+
+
+def test_threads_may_open_windows_at_the_same_time(long_capture: Path) -> None:
+    def look() -> int:
+        with long_capture.open("rb") as file:
+            return sum(memoryview(Window(file.fileno(), 0, PAGE))[0] for _ in range(2000))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert {task.result() for task in [pool.submit(look) for _ in range(8)]} == {2000 * 0x4D}
+
+
+def test_a_file_may_become_shorter_where_others_took_the_signal_meanwhile(long_capture: Path) -> None:
+    code = """
+        import faulthandler, os, sys
+        from iplog_core.kernel.mapped import Window
+        file = open(sys.argv[1], "rb")
+        first = Window(file.fileno(), 0, 1)
+        faulthandler.enable()
+        window = Window(file.fileno(), 0, 50000)
+        os.truncate(sys.argv[1], 0)
+        print(memoryview(window)[40000])
+    """
+    done = subprocess.run([sys.executable, "-c", "if True:" + code, long_capture], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "0\n")
 
 
 def test_a_bus_error_elsewhere_ends_the_program_as_ever(long_capture: Path) -> None:

@@ -23,6 +23,9 @@ Read = Callable[[str, Spool], End]
 
 _FORK = get_context("fork")
 
+_NO_ROOM = 28
+"""The status of a reader that could not write what it found."""
+
 
 class Readers:
     """Reads each of `names` by `read`, in a process of its own, `count` at a time, within `with`; what still runs at its end is killed.
@@ -39,7 +42,10 @@ class Readers:
         self._interrupted = False
 
     def __enter__(self) -> Readers:
-        self._folder = TemporaryDirectory(prefix="iplog-")
+        try:
+            self._folder = TemporaryDirectory(prefix="iplog-")
+        except OSError:
+            raise IplogError("--jobs: there is no folder to keep what is read until its turn comes; set TMPDIR to one with room.") from None
         self._ended: dict[int, int] = {}
         self._reports, theirs = _FORK.Pipe()
         self._starter = _FORK.Process(target=self._start, args=(theirs,), name="readers")
@@ -79,7 +85,10 @@ class Readers:
             yield End(faults=[f"not read: {'interrupted before' if self._interrupted else 'the process that starts the readers is gone'}."])
         else:
             how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"failed with status {status}"
-            yield End(faults=[f"the process that read it {how}; what it found is left out."])
+            if status == _NO_ROOM:
+                yield End(faults=[f"there was no room for what it found in {self._folder.name}; what it found is left out. Set TMPDIR to a folder with more."])
+            else:
+                yield End(faults=[f"the process that read it {how}; what it found is left out."])
 
     def _status(self, number: int) -> int | None:
         """Wait until a capture is read, and return the status of its process; None where there was none."""
@@ -147,7 +156,12 @@ class Readers:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         if name == "-" and sys.stdin is not None:
             sys.stdin = open(0, closefd=False)  # noqa: SIM115  multiprocessing has put another in its place
-        spool = Spool(self._spool(number))
+        try:
+            self._keep(name, Spool(self._spool(number)))
+        except OSError:
+            raise SystemExit(_NO_ROOM) from None
+
+    def _keep(self, name: str, spool: Spool) -> None:
         try:
             end = self._read(name, spool)
         except IplogError as error:

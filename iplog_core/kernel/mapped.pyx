@@ -1,7 +1,9 @@
+# cython: language_level=3
 """A window on a file: its bytes as they lie in the page cache, not copied.
 
-A file may become shorter while it is looked at, and a disk may fail: the system then answers the touch of such a page by SIGBUS, which would end the process. The pages of windows become zeros instead,
-and the window says from where on (`lost`). Any other SIGBUS is left to who had it before.
+A file may become shorter while it is looked at, and a disk may fail: the system then answers the touch of such a page by
+SIGBUS, which would end the process. The pages of windows become zeros instead, and the window says from where on (`lost`).
+Any other SIGBUS is left to who had it before.
 """
 
 from libc.stdint cimport int64_t
@@ -17,11 +19,12 @@ cdef extern from *:
     #ifndef MAP_POPULATE
     #define MAP_POPULATE 0
     #endif
-    #define WINDOWS 128
+    #define WINDOWS 1024
 
     static struct { char *volatile begin; char *volatile end; char *volatile lost; } windows[WINDOWS];
     static struct sigaction before;
     static long page;
+    static int passed_on;
 
     static void on_bus_error(int number, siginfo_t *info, void *context)
     {
@@ -37,27 +40,33 @@ cdef extern from *:
                 return;
             }
         }
-        sigaction(SIGBUS, &before, NULL);
+        /* Who had it before may hand it back, and would get it again for ever. */
+        if (passed_on++)
+            signal(SIGBUS, SIG_DFL);
+        else
+            sigaction(SIGBUS, &before, NULL);
         (void) number;
         (void) context;
     }
 
+    /* Others may have taken the signal meanwhile (faulthandler does). */
     static void guard(void)
     {
-        struct sigaction action;
-        if (page)
-            return;
+        struct sigaction action, now;
         page = sysconf(_SC_PAGESIZE);
+        sigaction(SIGBUS, NULL, &now);
+        if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_bus_error)
+            return;
+        before = now;
         memset(&action, 0, sizeof action);
         action.sa_sigaction = on_bus_error;
         action.sa_flags = SA_SIGINFO;
-        sigaction(SIGBUS, &action, &before);
+        sigaction(SIGBUS, &action, NULL);
     }
 
-    /* The place of a new window, or -1 with errno. */
-    static int open_window(int file, long long offset, size_t size)
+    /* A place for a window, where there is nothing yet, or -1. Only one thread at a time may ask. */
+    static int claim_window(void)
     {
-        char *begin;
         int i = 0;
         guard();
         while (i < WINDOWS && windows[i].begin)
@@ -66,9 +75,18 @@ cdef extern from *:
             errno = ENOMEM;
             return -1;
         }
-        begin = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, file, offset);
-        if (begin == MAP_FAILED)
+        windows[i].end = windows[i].begin = (char *) 1;
+        return i;
+    }
+
+    /* Where there is something now, or with errno no place any more. */
+    static int open_window(int i, int file, long long offset, size_t size)
+    {
+        char *begin = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, file, offset);
+        if (begin == MAP_FAILED) {
+            windows[i].begin = NULL;
             return -1;
+        }
         windows[i].lost = NULL;
         windows[i].end = begin + size;
         windows[i].begin = begin;
@@ -85,7 +103,8 @@ cdef extern from *:
     static char *window_begin(int i) { return windows[i].begin; }
     static long long window_lost(int i) { return windows[i].lost ? windows[i].lost - windows[i].begin : -1; }
     """
-    int open_window(int file, long long offset, size_t size) nogil
+    int claim_window() noexcept
+    int open_window(int place, int file, long long offset, size_t size) noexcept nogil
     void close_window(int place) noexcept
     char *window_begin(int place) noexcept
     long long window_lost(int place) noexcept
@@ -95,16 +114,20 @@ from cpython.exc cimport PyErr_SetFromErrno
 
 
 cdef class Window:
-    """Bytes of a file that lies in the file system, from `offset` on, which is a multiple of the page size, as a buffer that cannot be written to. OSError: it cannot be mapped, or there are too many."""
+    """Bytes of a file that lies in the file system, from `offset` on, which is a multiple of the page size, as a buffer that cannot be written to.
+
+    OSError: it cannot be mapped, or there are too many.
+    """
 
     cdef int place
     cdef Py_ssize_t size
 
     def __cinit__(self, int file, int64_t offset, Py_ssize_t size):
-        self.place = -1
         self.size = size
-        with nogil:
-            self.place = open_window(file, offset, size)
+        self.place = claim_window()
+        if self.place >= 0:
+            with nogil:
+                self.place = open_window(self.place, file, offset, size)
         if self.place < 0:
             PyErr_SetFromErrno(OSError)
 

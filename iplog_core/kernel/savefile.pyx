@@ -76,9 +76,10 @@ cdef struct Rows:
 cdef class SavefileReader:
     """Read a pcap or pcapng stream in blocks, and give its packets as columns.
 
-    `stream` has `readinto`; `head` are bytes already read from it. `windows`, where there are any, give the same bytes without a copy (`iplog_core.capture.mapped`). Packets whose link type is not in `known` are counted in
-    `left_out`, not given. `number` is called with the name of each interface described and gives its number. Raise ValueError
-    with the reason where the header is not that of a capture; what `readinto` raises passes through, here and in `read`.
+    `stream` has `readinto`; `head` are bytes already read from it. `windows`, where there are any, give the same bytes without
+    a copy (`iplog_core.capture.mapped`). Packets whose link type is not in `known` are counted in `left_out`, not given.
+    `number` is called with the name of each interface described and gives its number. Raise ValueError with the reason where
+    the header is not that of a capture; what `readinto` raises passes through, here and in `read`.
 
     `packets` counts the whole packets so far, those left out included. `fault` says, after the last batch, what was wrong
     with the record behind it; it is empty where the stream ended as it should.
@@ -89,6 +90,7 @@ cdef class SavefileReader:
     cdef object stream, known, number, data, windows, window
     cdef Py_ssize_t before_data     # bytes of the window before the data
     cdef Py_ssize_t there           # how many of the bytes held the file has
+    cdef bint shorter               # it had more
     cdef uint8_t *bytes
     cdef Py_ssize_t size, largest, start, end, need, room
     cdef int64_t origin             # where the block's first byte stands in the stream
@@ -485,11 +487,19 @@ cdef class SavefileReader:
         """Look at more bytes, beginning with those held; False at the end of the file."""
         cdef const uint8_t[::1] view
         cdef int64_t position = self.origin + self.start
-        if not self.windows.reach(position + held):
+        if self.windows.size <= position + held:
             return False
+        size = max(self.need, self.largest if self.origin else min(self.largest, FIRST_BLOCK))
         # The last window goes before there is another.
         self.window = self.data = None
-        window, before = self.windows.at(position, max(self.need, self.largest if self.origin else min(self.largest, FIRST_BLOCK)))
+        try:
+            window, before = self.windows.at(position, size)
+        except OSError:
+            self.windows.leave(position)
+            self.windows = None
+            self.origin, self.start, self.end = position, 0, 0
+            self._hold(size)
+            return self._fill()
         data = np.frombuffer(window, np.uint8)[before:]
         self.window, self.before_data, self.data = window, before, data
         view = data
@@ -498,11 +508,20 @@ cdef class SavefileReader:
         return len(data) > held
 
     cdef int _check_window(self) except -1:
-        """Stop where the file has nothing any more behind what is looked at."""
+        """Look no further than the file goes now: behind its end there are zeros."""
+        cdef int64_t there
         self.there = self.size
-        if self.window is not None and self.window.lost is not None:
-            self.there = self.window.lost - self.before_data
-            self._say(f"the file became shorter, or could not be read any more, while it was read (byte {self.origin + self.there:,})")
+        if self.window is None:
+            return 0
+        there = self.windows.size - self.origin
+        if self.window.lost is not None:
+            there = min(there, <int64_t> self.window.lost - self.before_data)
+        if there < self.end:
+            self.there = max(there, 0)
+            self.shorter = True
+            self.end = max(self.there, self.start)
+            if self.there < self.start:
+                self._end()
         return 0
 
     cdef int _end(self) except -1:
@@ -510,6 +529,10 @@ cdef class SavefileReader:
         cdef Py_ssize_t left = self.end - self.start
         cdef bint packet = not self.pcapng or self.leaving >= 0
         self.done = True
+        if self.shorter:
+            where = self.origin + min(self.there, self.end)
+            self._say(f"the file became shorter, or could not be read any more, while it was read (byte {where:,})")
+            return 0
         if not (left or self.skip or self.trailer):
             return 0
         if self.pcapng and not self.trailer and left >= 4:
