@@ -7,7 +7,7 @@ Sources: IEEE 802.3 and 802.1Q; libpcap's link-layer header types (SLL, SLL2, NU
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from iplog_core.kernel.table cimport prefetch
+from iplog_core.kernel.ahead cimport FAR, prefetch
 from iplog_core.kernel.columns cimport (
     BAD_EXTENSION, BAD_IP_HEADER, BAD_IP_LENGTH, BAD_LINK, BAD_TCP_HEADER, BAD_UDP_LENGTH, BROADCAST, FRAGMENT_HEADER, FRAGMENT_MORE,
     FRAGMENT_PIECE, KIND_ARP, KIND_FRAGMENT, KIND_ICMP, KIND_ICMP6, KIND_NONE, KIND_OTHER, KIND_SCTP, KIND_TCP, KIND_UDP, MULTICAST, TRUNCATED,
@@ -21,10 +21,6 @@ cdef enum Link:
 cdef enum EtherType:
     ETHER_IP = 0x0800, ETHER_ARP = 0x0806, ETHER_VLAN = 0x8100, ETHER_IP6 = 0x86DD, ETHER_QINQ = 0x88A8, ETHER_QINQ_OLD = 0x9100
 
-
-# So many packets ahead a header is asked for.
-cdef enum:
-    AHEAD = 16
 
 # The clock stops here (in 2116), so that adding a timeout to it never overflows.
 cdef int64_t LATEST = 1 << 62
@@ -55,10 +51,10 @@ def decode(
         c = columns_of(&block[0], n)
         memset(&block[0], 0, block.shape[0])
         for i in range(n):
-            if i + AHEAD < n:
+            if i + FAR < n:
                 # Headers lie far from each other, in a file that was mapped mostly beyond the nearest cache.
-                prefetch(&data[0] + offset[i + AHEAD])
-                prefetch(&data[0] + offset[i + AHEAD] + 63)
+                prefetch(&data[0] + offset[i + FAR])
+                prefetch(&data[0] + offset[i + FAR] + 63)
             if time[i] > clock:
                 clock = time[i] if time[i] < LATEST else LATEST
             c.time[i] = time[i]

@@ -19,12 +19,13 @@ list holds it for longest, by its time, then by the lists' order. The timeouts o
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
-from cpython.buffer cimport PyBuffer_FillInfo
 
 import cython
 
+from iplog_core.kernel.ahead cimport FAR, NEAR
 from iplog_core.kernel.columns cimport (
     FLOW_CONTACT, FLOW_DECIDES, FLOW_KNOWN, FLOW_MEMBER, FLOW_OPENS, FLOW_REPLY, FLOW_STRAY, FLOW_UNANSWERED, KIND_ARP, KIND_FRAGMENT, KIND_ICMP, KIND_ICMP6, KIND_OTHER, KIND_SCTP,
     KIND_TCP, KIND_UDP, MULTICAST, Columns, columns_of,
@@ -51,11 +52,6 @@ cdef enum:
 # A flow moves in its list of idle ones only when so small a part of the timeout has passed: each packet would bring three other flows to mind.
 cdef enum:
     IDLE_STEPS = 64
-
-# So many packets ahead a bucket is asked for, and a flow: memory takes about as long as a few packets.
-cdef enum:
-    FAR = 16
-    NEAR = 6
 
 # What stands for the protocol in a contact with a host at whatever port.
 cdef enum:

@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove
 
-from iplog_core.kernel.table cimport prefetch
+from iplog_core.kernel.ahead cimport prefetch
 
 import cython
 import numpy as np

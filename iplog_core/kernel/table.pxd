@@ -10,15 +10,7 @@ A table beyond the caches is slow where it is waited for: who knows what he will
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-cdef extern from *:
-    """
-    #if defined(__GNUC__)
-    #define iplog_prefetch(address) __builtin_prefetch(address)
-    #else
-    #define iplog_prefetch(address) ((void) 0)
-    #endif
-    """
-    void prefetch "iplog_prefetch"(const void *address) noexcept nogil
+from iplog_core.kernel.ahead cimport prefetch
 
 cdef struct Node:
     uint64_t key[5]

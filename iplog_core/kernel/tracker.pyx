@@ -18,6 +18,7 @@ from libc.string cimport memcpy, memset
 
 import cython
 
+from iplog_core.kernel.ahead cimport FAR, NEAR
 from iplog_core.kernel.columns cimport KIND_FRAGMENT, Columns, columns_of
 from iplog_core.kernel.flows cimport ANSWERED, HALF_OPEN, LATE, PENDING, PHASE_DEADLINE, PHASE_END, PHASE_PACKET, REFUSED, SILENT, FlowRow
 from iplog_core.kernel.table cimport (
@@ -89,11 +90,6 @@ cdef struct Coming:
     Touch touch
     uint64_t key[5]
     uint32_t hash
-
-# So many rows ahead a bucket is asked for, and a key and its value: memory takes about as long as a few rows.
-cdef enum:
-    FAR = 16
-    NEAR = 6
 
 # With its key and its place in a list: two cache lines for a key that was counted once (`lone`), and two more for what means something only from the second time on.
 cdef struct Entry:

@@ -13,6 +13,7 @@ from libc.string cimport memset
 
 import cython
 
+from iplog_core.kernel.ahead cimport FAR, NEAR
 from iplog_core.kernel.flows cimport ANSWERED, HALF_OPEN, LATE, PENDING, PHASE_END, REFUSED, SILENT, FlowRow
 from iplog_core.kernel.table cimport (
     List, Table, entry_of, list_append, list_expect_removal, list_remove, list_renew, node_of, table_close, table_expect, table_fetch, table_find, table_full, table_hash, table_insert, table_open, table_remove, table_restore, table_use,
@@ -25,11 +26,6 @@ cdef enum:
 # So many contacts are looked back at: whoever opens many connections at once hears answers first and silence last, so that the order of outcomes says little.
 cdef enum:
     RECENT = 256
-
-# So many flows ahead a bucket is asked for, and a place: memory takes about as long as a few flows.
-cdef enum:
-    FAR = 16
-    NEAR = 6
 
 cdef struct Place:
     uint64_t ports

@@ -1,0 +1,16 @@
+"""Memory that is asked for before it is needed: what lies beyond the caches takes about as long as a few packets."""
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define iplog_prefetch(address) __builtin_prefetch(address)
+    #else
+    #define iplog_prefetch(address) ((void) 0)
+    #endif
+    """
+    void prefetch "iplog_prefetch"(const void *address) noexcept nogil
+
+# So many packets or rows ahead a bucket is asked for, or a header; and an entry, once its bucket is there.
+cdef enum:
+    FAR = 16
+    NEAR = 6
