@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from iplog_core.errors import ConfigError, did_you_mean
 from iplog_core.layers import Layers, merged
@@ -24,12 +23,11 @@ T = TypeVar("T")
 CLASSIC_FILE = Path("/etc/iplog.conf")
 DEFAULT_FILES = (Path("/etc/iplog/iplog.toml"), CLASSIC_FILE)
 
-_KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_KEY = r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*"
 _LISTS = ("enable", "disable", "interfaces", "promisc", "rules", "trusted_scanners", "mute", "plugin_paths")
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     """The settings in force and where each came from.
 
     `enable` and `disable` are the names that the command line adds and takes away, `rules` the place of each of `settings.rules`. `faults` has a line for
@@ -168,7 +166,7 @@ def _from_assignments(assignments: Iterable[str], faults: list[str]) -> dict[str
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         key = key.strip()
-        if not equals or not _KEY.fullmatch(key) or not is_text(value):
+        if not equals or not re.fullmatch(_KEY, key) or not is_text(value):
             faults.append(f"--set {key}: no assignment; expected KEY=VALUE, such as plugins.tcp_scan.ports=20.")
         else:
             table = merged(table, _nested(key.split("."), value))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib.metadata import EntryPoint, distributions
-from typing import Any
+import re
+from importlib.metadata import Distribution, EntryPoint, distributions
+from typing import Any, NamedTuple
 
 GROUP = "iplog"
 OPTIONAL_GROUP = "iplog.optional"
 
 
-@dataclass(frozen=True)
-class Installed:
+class Installed(NamedTuple):
     """A plugin that a distribution declares. One of the group `iplog` runs by default, one of `iplog.optional` when it is named."""
 
     name: str
@@ -45,17 +44,25 @@ def installed() -> list[Installed]:
     found: list[Installed] = []
     for distribution in distributions():
         try:
+            if GROUP not in (distribution.read_text("entry_points.txt") or ""):  # as most: what they declare need not be parsed
+                continue
             declared = [point for point in distribution.entry_points if point.group in (GROUP, OPTIONAL_GROUP)]
             if not declared:
                 continue
-            about = distribution.metadata  # read anew each time that it is asked for
-            name, version = about["Name"], about["Version"]
+            name, version = _name_and_version(distribution)
             if _normalised(name) not in seen:
                 found += [Installed(point.name, name, version, point.group, point) for point in declared]
                 seen.add(_normalised(name))
         except Exception:
             continue
     return sorted(found, key=lambda plugin: (plugin.name, plugin.distribution))
+
+
+def _name_and_version(distribution: Distribution) -> tuple[str, str]:
+    """Read them from the metadata. `distribution.metadata` parses all of it as an e-mail, the whole README too."""
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    headers = dict(re.findall(r"^(Name|Version):[ \t]*(\S+)", text.partition("\n\n")[0], re.MULTILINE))
+    return headers["Name"], headers["Version"]
 
 
 def _normalised(name: str) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import traceback
 import typing
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -30,8 +29,7 @@ _CONTRIBUTIONS: dict[str, tuple[type[Any], type[PluginSettings]]] = {
 }
 
 
-@dataclass(frozen=True)
-class Plugin:
+class Plugin(NamedTuple):
     """A plugin that was imported, and the class that it contributes; None where it has hooks only."""
 
     name: str
@@ -89,6 +87,8 @@ def reason(error: BaseException) -> str:
     said = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if isinstance(error, SyntaxError) and error.filename:
         return said
+    import traceback  # here, since most runs meet no error
+
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_of_a_plugin(frame.filename)]
     return f"{said} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else said
 
@@ -120,19 +120,29 @@ def _check_api(owner: Owner, module: Any) -> None:
 
 def _hooks(owner: Owner, module: Any) -> dict[str, Callable[..., Any]]:
     """Return the hook functions of a plugin by the name of their hook."""
-    manager = HookManager()
+    manager = _manager()
     try:
         manager.register(module)
+        callers = manager.get_hookcallers(module) or []
+        hooks = {caller.name: caller.get_hookimpls()[0].function for caller in callers}
     except pluggy.PluginValidationError as error:
         found = re.search(r"for hook '(\w+)'.*Argument\(s\) \{(.*)\}", str(error), re.DOTALL)
         what = f"{found[1]} takes {found[2]}, which that hook does not give" if found else " ".join(str(error).split())
         raise PluginError(f"{owner}: {what}; expected what iplog_core.hookspec shows.") from None
-    callers = manager.get_hookcallers(module) or []
+    finally:
+        if manager.is_registered(module):
+            manager.unregister(module)
     known = [name for name in vars(hookspec) if name.startswith("iplog_")]
     unknown = sorted(caller.name for caller in callers if not caller.has_spec())
     if unknown:
         raise PluginError(*(f"{owner}: {name} is no hook.{did_you_mean(name, known)} There are: {', '.join(known)}." for name in unknown))
-    return {caller.name: caller.get_hookimpls()[0].function for caller in callers}
+    return hooks
+
+
+@cache
+def _manager() -> HookManager:
+    """What looks at one plugin after another; none stays registered."""
+    return HookManager()
 
 
 def _classes(owner: Owner, hook: str, function: Callable[[], Iterable[Any]]) -> list[Any]:

@@ -45,7 +45,7 @@ def capacity_within(memory: float, *sizes: int) -> int:
     def all_bytes(capacity: int) -> int:
         return sum(table_bytes(capacity, size) for size in sizes)
 
-    # Buckets are a power of two: as many entries are looked for as fit beside so many, and half, and twice as many of them.
+    # Groups are a power of two: as many entries are looked for as fit beside so many, and half, and twice as many of them.
     entry = all_bytes(4) - all_bytes(3)
     nearest = max(int(memory // entry).bit_length(), 2)
     fullest = [(1 << power) * 4 // 7 for power in (nearest - 1, nearest, nearest + 1)]

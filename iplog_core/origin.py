@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 COMMAND_LINE = "command line"
 ENVIRONMENT = "environment"
@@ -15,8 +14,7 @@ PREFIX = "IPLOG__"
 Key = tuple[str | int, ...]
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where one setting or rule stands: `source` is a file's name, "environment" or "command line", `subject` how a message names the place in it,
     such as `iplog.conf, line 12` or `--log-ip`."""
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 from iplog_core.errors import PluginError
 from iplog_core.hookspec import API_VERSION
 
 
-@dataclass(frozen=True)
-class SingleFile:
+class SingleFile(NamedTuple):
     """A file of plugins: as `Installed` is, without a distribution. Its classes name themselves."""
 
     path: Path

@@ -8,8 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from iplog_core.errors import IplogError
 from iplog_core.settings import SinkSettings
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=SinkSettings)
 
 
-@dataclass(frozen=True)
-class SinkContext:
+class SinkContext(NamedTuple):
     """How iplog runs: over captures or watching, with which host name and process number, and the terminal where it writes to one.
 
     `log_dest` says whether lines name destinations. `names` looks up names of hosts, None where they stay addresses. `note` takes a line about the sink

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import date, time
 from pathlib import Path
@@ -36,6 +35,8 @@ def dump_value(value: Any) -> str:
     if isinstance(value, list | tuple | set | frozenset):
         items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
         return f"[{', '.join(dump_value(item) for item in items)}]"
+    import json  # here, since a run without a configuration needs it nowhere
+
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

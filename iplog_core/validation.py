@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -69,10 +68,18 @@ def validate(model: type[M], table: dict[str, Any], origins: Origins, prefix: Ke
     if unread:
         raise Faults([(key, f"{origins.subject((*prefix, *key))}: {what}") for key, what in unread.items()])
     try:
-        return model.model_validate_json(json.dumps(read, default=str), strict=True)
+        return model.model_validate_json(_json(read), strict=True)
     except ValidationError as error:
         hidden = sorted({secret for secret in secrets_in(model, read) if secret}, key=len, reverse=True)
         raise Faults(list(_lines(error.errors(include_url=False), model, read, origins, prefix, hidden))) from None
+
+
+def _json(table: dict[str, Any]) -> str:
+    if not table:
+        return "{}"  # as for most plugins
+    import json  # here, since a run without a configuration needs it nowhere
+
+    return json.dumps(table, default=str)
 
 
 def _lines(

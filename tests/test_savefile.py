@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 import dpkt
@@ -373,6 +374,66 @@ def test_neither_batches_nor_blocks_change_what_is_read(batch_size: int, block_s
     packets = b"".join(enhanced(bytes([n % 256]) * (n % 131), n * 1000, n % 2) for n in range(1000))
     capture = section() + interface(name="a") + interface(name="b", link=101) + packets
     assert read(capture, batch_size, block_size) == read(capture)
+
+
+# Long captures, where the reader sends scouts ahead to where it guesses that records begin
+
+SECONDS = 1_700_000_000
+
+
+def frames(order: str, pcapng: bool, random: Random) -> list[bytes]:
+    """Packets of all lengths, most of which carry what looks like records: right ones, hostile ones, and parts of both."""
+
+    def record(length: int, claimed: int | None = None) -> bytes:
+        data = bytes(length)
+        if pcapng:
+            return enhanced(data, SECONDS * 10**6, 0, order)
+        return struct.pack(order + "IIII", SECONDS + 1, 5, length if claimed is None else claimed, 300_000) + data
+
+    inside = [record(random.choice([0, 1, 44, 60, 500])) for _ in range(9)]
+    inside += [record(40, claimed) for claimed in (0, 39, 262144, 262145, 2**31, 2**32 - 1)]
+    inside += [bytes(200), random.randbytes(700), record(0) * 40]
+    return [b"".join(random.choices(inside, k=random.randrange(6)))[random.randrange(5) :] for _ in range(60)]
+
+
+@st.composite
+def long_captures(draw: st.DrawFn) -> bytes:
+    """Captures of some hundred kilobytes; a few of their bytes are wrong, and they may be cut off."""
+    random = draw(st.randoms(use_true_random=True))
+    order = draw(st.sampled_from(ORDERS))
+    pcapng = draw(st.booleans())
+    taken = random.choices(frames(order, pcapng, random), k=draw(st.integers(1500, 2500)))
+    if pcapng:
+        blocks = [enhanced(data, SECONDS * 10**6 + n, n % 2, order, random.choice([b"", bytes(8)])) for n, data in enumerate(taken)]
+        blocks[100:100] = [block(order, 5, bytes(300)), simple(bytes(60), 60, order)] * draw(st.integers(0, 2))
+        capture = section(order) + interface(order) + interface(order, link=draw(st.sampled_from([1, 105]))) + b"".join(blocks)
+    else:
+        magic = draw(st.sampled_from([0xA1B2C3D4, 0xA1B23C4D, 0xA1B2CD34]))
+        records = [(SECONDS + n // 9, n, data) for n, data in enumerate(taken)]
+        capture = pcap(*records, order=order, magic=magic, link=draw(st.sampled_from([1, 1, 105])), version=draw(st.sampled_from([(2, 4), (2, 3), (2, 2)])))
+    damaged = bytearray(capture)
+    for _ in range(draw(st.sampled_from([0, 0, 1, 3]))):
+        damaged[random.randrange(len(damaged) // 2, len(damaged))] = random.randrange(256)
+    return bytes(damaged[: random.choice([len(damaged), random.randrange(len(damaged) // 2, len(damaged))])])
+
+
+@given(long_captures(), st.sampled_from([1000, 4096]), st.sampled_from([400_000, 1 << 20]))
+@settings(deadline=None, max_examples=80)
+def test_long_captures_are_read_as_the_model_reads_them_whatever_their_packets_carry(capture: bytes, batch_size: int, block_size: int) -> None:
+    check(capture, batch_size, block_size)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_records_inside_the_packets_of_a_capture_are_none_of_its_own(order: str) -> None:
+    inside = pcap(*[(SECONDS, n, bytes(44)) for n in range(25)], order=order)[24:]
+    capture = pcap(*[(SECONDS, n, inside) for n in range(1000)], order=order)
+    assert [row.data for row in read(capture).rows] == [inside] * 1000
+
+
+@pytest.mark.parametrize("block_size", [400_000, 1 << 20])
+def test_scouts_change_nothing_that_is_read(block_size: int) -> None:
+    capture = pcap(*[(SECONDS, n, bytes([n % 256]) * (n * 7919 % 1500)) for n in range(2000)])
+    assert read(capture, 4096, block_size) == read(capture, 1, block_size)
 
 
 # Times

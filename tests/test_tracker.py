@@ -232,7 +232,7 @@ def test_the_tracker_agrees_with_the_model_however_the_batches_are_cut(data: st.
 
 
 def run(frames: Sequence[Frame], sizes: int | Sequence[int], choice: Choice, options: dict[str, Any], seed: int = 0) -> Told:
-    tracker = Tracker(dict, secret=random.Random(seed).randbytes(88), **options)
+    tracker = Tracker(dict, secret=random.Random(seed).randbytes(88) if seed else bytes(88), **options)
     changes: list[Any] = []
     marks: dict[int, int] = {}
     for batch in batches_with_flows(frames, sizes, udp_idle=6, silent_timeout=2):

@@ -34,9 +34,19 @@ contacts = st.tuples(st.integers(1, 4), st.sampled_from(Outcome), st.booleans(),
 def test_walks_agree_with_the_model_however_the_flows_are_cut(
     contacts: list[Contact], capacity: int, steps: int, heard: bool, narrow: int, size: int, seed: int
 ) -> None:
-    walk = Walk(capacity=capacity, steps=steps, heard=heard, narrow=narrow, secret=random.Random(seed).randbytes(88))
+    walk = Walk(capacity=capacity, steps=steps, heard=heard, narrow=narrow, secret=random.Random(seed).randbytes(88) if seed else bytes(88))
     told = [guilty for start in range(0, len(contacts), size) for guilty in judge(walk, contacts[start : start + size])]
     assert (told, walk.evicted) == judged_by_the_model(contacts, capacity, steps, heard, narrow)
+
+
+@pytest.mark.parametrize("factor", [0, 1 << 54], ids=["all of one tag", "of many tags"])
+def test_sources_that_all_fall_into_one_group_of_the_table_are_told_apart(factor: int) -> None:
+    secret = np.zeros(11, np.uint64)
+    secret[4] = factor
+    chance = random.Random(1)
+    contacts = [(chance.randint(1, 100), chance.choice(list(Outcome)), True, 22, 1) for _ in range(5000)]
+    walk = Walk(capacity=64, steps=2, secret=secret.tobytes())
+    assert (judge(walk, contacts), walk.evicted) == judged_by_the_model(contacts, 64, 2, False, 0)
 
 
 def test_only_the_flows_that_are_asked_for_are_walked() -> None:

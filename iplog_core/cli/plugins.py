@@ -108,6 +108,7 @@ def _page(entry: Entry) -> Iterator[str]:
 
 def _as_json(entry: Entry) -> dict[str, Any]:
     from iplog_core.describe import settings_of
+    from iplog_core.single import SingleFile
 
     plugin = entry.plugin
     return {
@@ -116,7 +117,7 @@ def _as_json(entry: Entry) -> dict[str, Any]:
         "enabled": entry.enabled,
         "distribution": getattr(entry.owner, "distribution", None),
         "version": getattr(entry.owner, "version", None),
-        "file": str(entry.owner.path) if hasattr(entry.owner, "path") else None,
+        "file": str(entry.owner.path) if isinstance(entry.owner, SingleFile) else None,
         "faults": list(entry.faults),
         "summary": entry.summary,
         "alerts": _kinds(entry),

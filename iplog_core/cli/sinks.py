@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iplog_core.errors import ConfigError, IplogError, PluginError
@@ -56,8 +55,8 @@ def _writes_to_standard_output(cls: type[AnySink], settings: SinkSettings) -> bo
 
 
 def _made(to_output: _Chosen | None, others: list[_Chosen], context: SinkContext) -> list[AnySink]:
-    first = [_make(*to_output, replace(context, standard_output=True))] if to_output else []
-    return first + [_make(*sink, replace(context, terminal=None)) for sink in others]
+    first = [_make(*to_output, context._replace(standard_output=True))] if to_output else []
+    return first + [_make(*sink, context._replace(terminal=None)) for sink in others]
 
 
 def _make(cls: type[AnySink], settings: SinkSettings, context: SinkContext) -> AnySink:

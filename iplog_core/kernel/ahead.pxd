@@ -10,7 +10,7 @@ cdef extern from *:
     """
     void prefetch "iplog_prefetch"(const void *address) noexcept nogil
 
-# So many packets or rows ahead a bucket is asked for, or a header; and an entry, once its bucket is there.
+# So many packets or rows ahead a group is asked for, or a header; and an entry, once its group is there.
 cdef enum:
     FAR = 16
     NEAR = 6

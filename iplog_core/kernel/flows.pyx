@@ -53,6 +53,10 @@ cdef enum:
 cdef enum:
     IDLE_STEPS = 64
 
+# What stands for the hash of a packet's contact that was not asked for.
+cdef enum:
+    UNKNOWN = -1
+
 # What stands for the protocol in a contact with a host at whatever port.
 cdef enum:
     ANY_PORT = 0
@@ -111,12 +115,71 @@ cdef struct SavedContact:
     int64_t time
     Contact contact
 
-cdef struct Rows:
-    FlowRow *rows
-    Py_ssize_t count
-    Py_ssize_t room
-    Py_ssize_t usual
-    bint lost
+@cython.final
+cdef class Taken:
+    """Rows that were handed out, as a buffer."""
+
+    cdef FlowRow *rows
+    cdef Py_ssize_t size
+    cdef Py_ssize_t room
+    cdef Py_ssize_t lookers
+
+    def __dealloc__(self):
+        free(self.rows)
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.rows, self.size, True, flags)
+        self.lookers += 1
+
+    def __releasebuffer__(self, Py_buffer *buffer):
+        self.lookers -= 1
+
+
+@cython.final
+cdef class Rows:
+    """Rows of flows that are told next.
+
+    What was handed out is not copied. Its memory serves again once nobody looks at it any more: the system would have to clear fresh memory page by page.
+    """
+
+    cdef FlowRow *rows
+    cdef Py_ssize_t count
+    cdef Py_ssize_t room
+    cdef bint lost
+    cdef Taken before
+    cdef Taken before_that
+
+    def __dealloc__(self):
+        free(self.rows)
+
+    cdef FlowRow *next(self) noexcept nogil:
+        """Return room for one more row, or NULL where there is no memory."""
+        cdef void *more
+        if self.count == self.room:
+            more = realloc(self.rows, max(256, 2 * self.room) * sizeof(FlowRow))
+            if more == NULL:
+                self.lost = True
+                return NULL
+            self.rows = <FlowRow *> more
+            self.room = max(256, 2 * self.room)
+        self.count += 1
+        return &self.rows[self.count - 1]
+
+    cdef object take(self):
+        """Hand out the rows, and start afresh."""
+        cdef Taken taken
+        if not self.count:
+            return memoryview(b"")
+        taken = Taken.__new__(Taken)
+        taken.rows, taken.size, taken.room = self.rows, self.count * sizeof(FlowRow), self.room
+        self.rows = NULL
+        self.room = 0
+        if self.before_that is not None and not self.before_that.lookers and self.before_that.room <= 4 * self.count:
+            self.rows, self.room = self.before_that.rows, self.before_that.room
+            self.before_that.rows = NULL
+        self.count = 0
+        self.before_that, self.before = self.before, taken
+        return memoryview(taken)
 
 
 @cython.final
@@ -132,6 +195,7 @@ cdef class Flows:
     cdef int64_t[WAITS] timeouts
     cdef int64_t[WAITS] idle_steps
     cdef int64_t next_deadline
+    cdef int64_t contact_hash
     cdef Rows decided
     cdef Rows ended
     cdef public uint32_t keep_ends
@@ -142,6 +206,8 @@ cdef class Flows:
         self, *, uint32_t capacity, uint32_t contacts, int64_t silent_timeout, int64_t half_open_timeout, int64_t tcp_idle, int64_t udp_idle,
         int64_t closed_idle, uint32_t keep_ends=0, bytes secret=b"",
     ):
+        self.decided = Rows()
+        self.ended = Rows()
         table_open(&self.table, capacity, sizeof(Flow), secret)
         table_open(&self.contacts, contacts, sizeof(Contact), secret)
         self.timeouts[WAIT_ANSWER] = silent_timeout
@@ -159,8 +225,6 @@ cdef class Flows:
     def __dealloc__(self):
         table_close(&self.table)
         table_close(&self.contacts)
-        free(self.decided.rows)
-        free(self.ended.rows)
 
     def __len__(self):
         return self.table.count
@@ -188,6 +252,7 @@ cdef class Flows:
         cdef Columns c
         cdef Py_ssize_t i
         cdef uint32_t[FAR] hashes
+        cdef int64_t[FAR] contact_hashes
         # A packet of no bytes may begin where the data end.
         cdef const uint8_t *bytes = &data[0] if data.shape[0] else NULL
         with nogil:
@@ -195,11 +260,14 @@ cdef class Flows:
                 c = columns_of(&block[0], n)
                 for i in range(min(n, FAR)):
                     hashes[i] = self.expect(&c, i)
+                for i in range(min(n, NEAR)):
+                    contact_hashes[i] = self.fetch(&c, i, hashes[i])
                 for i in range(n):
                     if c.clock[i] >= self.next_deadline:
                         self.run_deadlines(c.clock[i])
                     if i + NEAR < n:
-                        self.fetch(&c, i + NEAR, hashes[(i + NEAR) % FAR])
+                        contact_hashes[(i + NEAR) % FAR] = self.fetch(&c, i + NEAR, hashes[(i + NEAR) % FAR])
+                    self.contact_hash = contact_hashes[i % FAR]
                     self.packet(&c, i, hashes[i % FAR], bytes + c.offset[i])
                     if i + FAR < n:
                         hashes[i % FAR] = self.expect(&c, i + FAR)
@@ -221,7 +289,7 @@ cdef class Flows:
     cdef tuple take(self):
         if self.decided.lost or self.ended.lost:
             raise MemoryError("no memory for decided flows")
-        return take_rows(&self.decided), take_rows(&self.ended)
+        return self.decided.take(), self.ended.take()
 
     cdef void run_deadlines(self, int64_t now) noexcept nogil:
         """Let happen, in order of time, what was due by `now`."""
@@ -253,7 +321,7 @@ cdef class Flows:
                 self.end(slot, nearest, PHASE_DEADLINE, self.at(slot).index)
 
     cdef uint32_t expect(self, Columns *c, Py_ssize_t i) noexcept nogil:
-        """Return the hash of the flow that a packet with ports belongs to, and have its bucket brought."""
+        """Return the hash of the flow that a packet with ports belongs to, and have its group brought."""
         cdef uint64_t[5] key
         cdef uint32_t hash
         if not has_ports(c.kind[i]):
@@ -263,12 +331,16 @@ cdef class Flows:
         table_expect(&self.table, hash)
         return hash
 
-    cdef void fetch(self, Columns *c, Py_ssize_t i, uint32_t hash) noexcept nogil:
-        """Have the flow of a packet with ports brought, or, where there is none yet, the bucket of its contact."""
+    cdef int64_t fetch(self, Columns *c, Py_ssize_t i, uint32_t hash) noexcept nogil:
+        """Have the flow of a packet with ports brought, or, where there is none yet, the group of its contact. Return the contact's hash, or UNKNOWN."""
         cdef uint64_t[5] key
-        if has_ports(c.kind[i]) and not table_fetch(&self.table, hash):
-            contact_key(c.src_hi[i], c.src_lo[i], c.dst_hi[i], c.dst_lo[i], contact_what(c.version[i], c.kind[i], c.proto[i], c.dport[i]), key)
-            table_expect(&self.contacts, table_hash(&self.contacts, key))
+        cdef uint32_t contact_hash
+        if not has_ports(c.kind[i]) or table_fetch(&self.table, hash):
+            return UNKNOWN
+        contact_key(c.src_hi[i], c.src_lo[i], c.dst_hi[i], c.dst_lo[i], contact_what(c.version[i], c.kind[i], c.proto[i], c.dport[i]), key)
+        contact_hash = table_hash(&self.contacts, key)
+        table_expect(&self.contacts, contact_hash)
+        return contact_hash
 
     cdef void packet(self, Columns *c, Py_ssize_t i, uint32_t hash, const uint8_t *frame) noexcept nogil:
         cdef uint8_t kind = c.kind[i]
@@ -532,7 +604,7 @@ cdef class Flows:
         cdef Contact *contact
         cdef int64_t pause
         contact_key(c.src_hi[i], c.src_lo[i], c.dst_hi[i], c.dst_lo[i], contact_what(f.version, f.kind, f.proto, f.dport), key)
-        hash = table_hash(&self.contacts, key)
+        hash = <uint32_t> self.contact_hash if self.contact_hash != UNKNOWN else table_hash(&self.contacts, key)
         slot = table_find(&self.contacts, key, hash)
         if slot:
             pause = c.clock[i] - node_of(&self.contacts, slot).time
@@ -660,19 +732,20 @@ cdef class Flows:
             f.late = True
             c.flow[i] |= FLOW_DECIDES
             self.welcomed(slot, c.clock[i])
-            self.tell(&self.decided, slot, LATE, c.clock[i], PHASE_PACKET, c.index[i])
+            self.tell(self.decided, slot, LATE, c.clock[i], PHASE_PACKET, c.index[i])
 
     cdef void decide(self, uint32_t slot, uint8_t outcome, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
         cdef Flow *f = self.at(slot)
         f.outcome = outcome
         if outcome == ANSWERED:
             self.welcomed(slot, time)
-        self.tell(&self.decided, slot, outcome, time, phase, index)
+        self.tell(self.decided, slot, outcome, time, phase, index)
 
-    cdef void tell(self, Rows *out, uint32_t slot, uint8_t outcome, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
-        cdef FlowRow *row = add_row(out, node_of(&self.table, slot), self.at(slot), outcome, time, phase, index)
+    cdef void tell(self, Rows out, uint32_t slot, uint8_t outcome, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
+        cdef FlowRow *row = out.next()
         if not row:
             return
+        fill_row(row, node_of(&self.table, slot), self.at(slot), outcome, time, phase, index)
         row.again = self.asked_again(slot)
         if (row.contact or row.stray) and (HALF_OPEN <= outcome <= SILENT or (outcome == PENDING and phase == PHASE_END)):
             row.pinged = self.was_pinged(slot)
@@ -708,7 +781,7 @@ cdef class Flows:
         if f.wait == WAIT_ANSWER or f.wait == WAIT_ACK:
             self.decide(slot, PENDING, time, phase, index)
         if self.keep_ends >> f.kind & 1:
-            self.tell(&self.ended, slot, f.outcome, time, phase, index)
+            self.tell(self.ended, slot, f.outcome, time, phase, index)
         list_remove(&self.table, &self.lists[f.wait], slot)
         table_remove(&self.table, slot)
 
@@ -882,21 +955,9 @@ cdef inline bint quote_key(Quote *q, uint64_t *key) noexcept nogil:
     return pair_key(q.src_hi, q.src_lo, q.dst_hi, q.dst_lo, q.sport, q.dport, what, key)
 
 
-cdef FlowRow *add_row(Rows *out, const Node *node, const Flow *f, uint8_t outcome, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
-    cdef FlowRow *row
-    cdef void *more
+cdef inline void fill_row(FlowRow *row, const Node *node, const Flow *f, uint8_t outcome, int64_t time, uint8_t phase, int64_t index) noexcept nogil:
     cdef int a = 2 if f.flipped else 0
     cdef int b = 0 if f.flipped else 2
-    if out.count == out.room:
-        out.room = 2 * out.room if out.room else max(256, out.usual)
-        more = realloc(out.rows, out.room * sizeof(FlowRow))
-        if more == NULL:
-            out.room = out.count
-            out.lost = True
-            return NULL
-        out.rows = <FlowRow *> more
-    row = &out.rows[out.count]
-    out.count += 1
     row.time = time
     row.opened = f.opened
     row.opened_clock = f.opened_clock
@@ -935,33 +996,3 @@ cdef FlowRow *add_row(Rows *out, const Node *node, const Flow *f, uint8_t outcom
     row.cast = f.cast
     row.sctp_chunk = f.sctp_chunk
     memset(row.spare, 0, sizeof(row.spare))
-    return row
-
-
-@cython.final
-cdef class Taken:
-    """Rows that were handed out, as a buffer."""
-
-    cdef FlowRow *rows
-    cdef Py_ssize_t size
-
-    def __dealloc__(self):
-        free(self.rows)
-
-    def __getbuffer__(self, Py_buffer *buffer, int flags):
-        PyBuffer_FillInfo(buffer, self, self.rows, self.size, True, flags)
-
-
-cdef object take_rows(Rows *out):
-    """Hand out the rows, which are not copied, and start afresh with room for as many."""
-    cdef Taken taken
-    if not out.count:
-        return memoryview(b"")
-    taken = Taken.__new__(Taken)
-    taken.rows, taken.size = out.rows, out.count * sizeof(FlowRow)
-    out.rows = NULL
-    out.room = 0
-    # Some more, so that the next batch finds room for its own at once.
-    out.usual = out.count + out.count // 8
-    out.count = 0
-    return memoryview(taken)

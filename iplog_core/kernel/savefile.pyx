@@ -28,6 +28,12 @@ cdef enum:
 
 cdef enum:
     AHEAD = 2048                    # bytes that are asked for before they are looked at: where the next record begins is known only from this one
+    AT_ONCE = 512                   # of these at least
+    SPARSE = 200                    # where records have so many bytes on average, scouts ask for their headers instead
+    SCOUTS = 12
+    SHORTEST = 1 << 18              # for fewer bytes it does not pay to find out where records begin
+    STRETCH = 2 << 20               # bytes that scouts go over before the walk does: its headers fit the second cache
+    SAME_TIME = 1 << 16             # s; what is further from a record at hand is no record, to a scout
     ORDINARY_PACKET = 262144        # what a packet may have whatever the header says, as in libpcap
     HELD_PACKET = 16 << 20          # what a packet may have if the header says so
     SKIPPED_PACKET = 128 << 20      # the same of a link type that is left out (USB, D-Bus): nothing has to hold it
@@ -93,6 +99,7 @@ cdef class SavefileReader:
     cdef bint shorter               # it had more
     cdef uint8_t *bytes
     cdef Py_ssize_t size, largest, start, end, need, room
+    cdef Py_ssize_t spread          # bytes that a record of the last batch had
     cdef int64_t origin             # where the block's first byte stands in the stream
     cdef int64_t record             # where the record that is looked at began
     cdef bint pcapng, swapped, done
@@ -169,7 +176,9 @@ cdef class SavefileReader:
             rows.n -= 1
             self.packets -= 1
         n = rows.n
-        if n == 0:
+        if n:
+            self.spread = (rows.offset[n - 1] - rows.offset[0]) // n
+        else:
             self.data = self.stream = self.windows = self.window = None  # many files may be at their end long before the last one
             return None
         return self.data, wide[0, :n], words[0, :n], words[1, :n], wide[1, :n], halves[0, :n], halves[1, :n]
@@ -191,9 +200,8 @@ cdef class SavefileReader:
         cdef uint32_t captured, wire_length
         cdef Py_ssize_t ahead = self.start
         while rows.n < rows.room:
-            while ahead < self.start + AHEAD:
-                prefetch(self.bytes + ahead)
-                ahead += 64
+            if ahead < self.start + AHEAD:
+                ahead = self._ask(ahead, rows.room - rows.n)
             if self.leaving >= 0 and not self._skipped():
                 return HUNGRY
             self.record = self.origin + self.start
@@ -220,13 +228,89 @@ cdef class SavefileReader:
             self.start += self.header + captured
         return FULL
 
+    cdef inline Py_ssize_t _ask(self, Py_ssize_t asked, Py_ssize_t room) noexcept nogil:
+        """Ask for what the walk of `room` more records will look at, where that was not done up to `asked`; return how far it is now."""
+        cdef Py_ssize_t stretch = 0
+        if self.spread >= SPARSE:
+            stretch = min(room * self.spread, self.end - self.start, <Py_ssize_t> STRETCH)
+        if stretch < SHORTEST:
+            while asked < self.start + AHEAD + AT_ONCE:
+                prefetch(self.bytes + asked)
+                asked += 64
+        elif asked <= self.start:
+            asked = self.start + stretch
+            self._scout(asked)
+        return asked
+
+    cdef void _scout(self, Py_ssize_t stop) noexcept nogil:
+        """Go from header to header up to `stop` at several places in turns, so that the walk finds all of them in the cache.
+
+        One walk waits for the memory at each record, and asking for all bytes between would bring ten times what is needed.
+        Where records begin beyond the first place is a guess. A wrong one costs time only: what is read is up to the walk.
+        """
+        cdef Py_ssize_t[SCOUTS] at
+        cdef Py_ssize_t[SCOUTS] until
+        cdef Py_ssize_t share = (stop - self.start) // SCOUTS & ~3  # blocks of a pcapng begin at multiples of 4
+        cdef Py_ssize_t i, length
+        cdef uint32_t seconds = load32(self.bytes + self.start, self.swapped)
+        cdef bint under_way = True
+        for i in range(SCOUTS):
+            at[i] = self.start + i * share
+            until[i] = at[i] + share
+            prefetch(self.bytes + at[i])
+        for i in range(1, SCOUTS):
+            at[i] = self._guess(at[i], until[i], seconds)
+        while under_way:
+            under_way = False
+            for i in range(SCOUTS):
+                if at[i] >= until[i]:
+                    continue
+                length = self._length(at[i], seconds)
+                at[i] = at[i] + length if length else until[i]
+                # The second line is for decoding, which follows.
+                prefetch(self.bytes + at[i])
+                prefetch(self.bytes + at[i] + 64)
+                under_way = True
+
+    cdef Py_ssize_t _guess(self, Py_ssize_t at, Py_ssize_t stop, uint32_t seconds) noexcept nogil:
+        """Return where, from `at` on, two packets seem to stand one behind the other; `stop`: nowhere before it."""
+        cdef Py_ssize_t length
+        while at < stop:
+            length = self._length(at, seconds)
+            if length and self._length(at + length, seconds):
+                return at
+            at += 4 if self.pcapng else 1
+        return stop
+
+    cdef inline Py_ssize_t _length(self, Py_ssize_t at, uint32_t seconds) noexcept nogil:
+        """Return the bytes of the ordinary packet that seems to stand at `at`, with its header, or 0; `seconds` are those of another one, in a pcap."""
+        cdef const uint8_t *p = self.bytes + at
+        cdef uint32_t length, captured
+        if self.end - at < 28:
+            return 0
+        if self.pcapng:
+            length = load32(p + 4, self.swapped)
+            captured = load32(p + 20, self.swapped)
+            if load32(p, self.swapped) != ENHANCED_PACKET or length % 4 or captured > ORDINARY_PACKET or length < captured + 32 or length > HELD_BLOCK:
+                return 0
+            return length
+        if <uint32_t> (load32(p, self.swapped) - seconds + SAME_TIME) > 2 * SAME_TIME:
+            return 0
+        captured = load32(p + 8, self.swapped)
+        if load32(p + 4, self.swapped) >= SECOND or captured > ORDINARY_PACKET or captured > load32(p + 12, self.swapped):
+            return 0
+        return self.header + captured
+
     cdef Step _blocks(self, Rows *rows) noexcept nogil:
         """Walk the blocks of a pcapng."""
         cdef const uint8_t *p
         cdef Py_ssize_t left
         cdef uint32_t kind, total
         cdef Step step
+        cdef Py_ssize_t ahead = self.start
         while rows.n < rows.room:
+            if ahead < self.start + AHEAD:
+                ahead = self._ask(ahead, rows.room - rows.n)
             if self.trailer and not self._skipped():
                 return HUNGRY if self.trailer else BAD_TRAILER
             self.record = self.origin + self.start

@@ -1,6 +1,5 @@
 """See table.pxd."""
 
-from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 import os
@@ -8,40 +7,63 @@ import os
 cdef extern from *:
     """
     #include <stdlib.h>
+    #include <string.h>
+    #include <sys/mman.h>
     #if defined(__GLIBC__)
     #include <malloc.h>
     #endif
 
-    static void give_large_memory_back(void)
+    static void keep_what_batches_take(void)
     {
     #if defined(__GLIBC__)
         mallopt(M_MMAP_THRESHOLD, 2 << 20);
         mallopt(M_TRIM_THRESHOLD, 64 << 20);
     #endif
     }
-    """
-    void give_large_memory_back() noexcept
 
-# glibc would keep the memory of large tables once one was freed, and clear it by hand for the next, which then counts as used from its first byte to its last.
-give_large_memory_back()
+    /* Memory that counts only when it is touched, so that a large capacity costs nothing until it is used: the C library would hand out what was used before, and clear it. */
+    #if defined(__SANITIZE_ADDRESS__)
+    static void *fresh(size_t size)
+    {
+        void *memory = aligned_alloc(64, (size + 63) & ~(size_t) 63);
+        return memory ? memset(memory, 0, size) : NULL;
+    }
+    static void give_back(void *memory, size_t size) { (void) size; free(memory); }
+    #else
+    static void *fresh(size_t size)
+    {
+        void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return memory == MAP_FAILED ? NULL : memory;
+    }
+    static void give_back(void *memory, size_t size)
+    {
+        if (memory)
+            munmap(memory, size);
+    }
+    #endif
+    """
+    void keep_what_batches_take() noexcept
+    char *fresh(size_t size) noexcept
+    void give_back(void *memory, size_t size) noexcept
+
+# A batch's columns are freed when the next ones are asked for: the system would clear fresh pages for each batch.
+keep_what_batches_take()
 
 
 cdef int table_open(Table *table, uint32_t capacity, size_t size, bytes secret) except -1:
     """Make an empty table of `capacity` entries, of which its owner keeps `size` bytes each; `secret` seeds the hash, 88 bytes, random where it is empty."""
-    cdef size_t buckets = buckets_of(capacity)
+    cdef size_t groups = groups_of(capacity)
     cdef bytes coefficients = secret if secret else os.urandom(88)
     if len(coefficients) != 88:
         raise ValueError("a table's secret has 88 bytes")
     table.stride = stride_of(size)
-    # Fresh memory from the system counts only when it is touched, so a large capacity costs nothing until it is used.
-    table.memory = calloc(<size_t> capacity + 2, table.stride)
-    table.buckets = <Bucket *> calloc(buckets, sizeof(Bucket))
-    if table.memory == NULL or table.buckets == NULL:
+    table.mask = <uint32_t> (groups - 1)
+    table.capacity = capacity
+    table.nodes = fresh(nodes_size(table))
+    table.groups = <Group *> fresh(groups * sizeof(Group))
+    if table.nodes == NULL or table.groups == NULL:
         table_close(table)
         raise MemoryError(f"no memory for a table of {capacity:,} entries")
-    table.nodes = <char *> ((<size_t> table.memory + 63) & ~(<size_t> 63))
-    table.mask = <uint32_t> (buckets - 1)
-    table.capacity = capacity
     table.used = 0
     table.free = 0
     table.count = 0
@@ -51,21 +73,26 @@ cdef int table_open(Table *table, uint32_t capacity, size_t size, bytes secret) 
 
 
 cdef void table_close(Table *table) noexcept:
-    free(table.memory)
-    free(table.buckets)
-    table.memory = NULL
-    table.buckets = NULL
+    give_back(table.nodes, nodes_size(table))
+    give_back(table.groups, (<size_t> table.mask + 1) * sizeof(Group))
+    table.nodes = NULL
+    table.groups = NULL
 
 
 cpdef size_t table_bytes(size_t capacity, size_t size):
     """Return the memory that a table of `capacity` entries takes when it is full, of which its owner keeps `size` bytes each."""
-    return (capacity + 2) * stride_of(size) + buckets_of(capacity) * sizeof(Bucket)
+    return (capacity + 1) * stride_of(size) + groups_of(capacity) * sizeof(Group)
 
 
 cdef tuple table_use(const Table *table):
     """Return how many entries a table has and may have, and the bytes of it that were ever used and that may be."""
-    cdef size_t buckets = (<size_t> table.mask + 1) * sizeof(Bucket)
-    return table.count, table.capacity, (table.used + 2) * table.stride + buckets, (<size_t> table.capacity + 2) * table.stride + buckets
+    cdef size_t groups = (<size_t> table.mask + 1) * sizeof(Group)
+    return table.count, table.capacity, (table.used + 1) * table.stride + groups, nodes_size(table) + groups
+
+
+cdef inline size_t nodes_size(const Table *table) noexcept nogil:
+    """Slot 0 is nobody's."""
+    return (<size_t> table.capacity + 1) * table.stride
 
 
 cdef inline size_t stride_of(size_t size) noexcept nogil:
@@ -73,9 +100,9 @@ cdef inline size_t stride_of(size_t size) noexcept nogil:
     return (sizeof(Node) + size + 63) & ~(<size_t> 63)
 
 
-cdef inline size_t buckets_of(size_t capacity) noexcept nogil:
-    """A power of two, of which at most four in seven are taken."""
-    cdef size_t buckets = 2
-    while 4 * buckets < 7 * capacity:
-        buckets *= 2
-    return buckets
+cdef inline size_t groups_of(size_t capacity) noexcept nogil:
+    """A power of two, with at most 32 keys for seven groups."""
+    cdef size_t groups = 1
+    while 32 * groups < 7 * capacity:
+        groups *= 2
+    return groups

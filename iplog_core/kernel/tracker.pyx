@@ -14,7 +14,7 @@ it. A key leaves a sixteenth of the values to others. The only value of a key st
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 import cython
 
@@ -148,7 +148,8 @@ cdef class Tracker:
     cdef int key_parts
     cdef int distinct
     cdef int doubts
-    cdef Coming before
+    cdef uint64_t[5] before
+    cdef uint32_t before_hash
     cdef bint lone_is_nothing
     cdef uint32_t hint
     cdef int samples
@@ -178,7 +179,7 @@ cdef class Tracker:
         self.most_values = values - values // 16
         self.changes = []
         table_open(&self.table, capacity, sizeof(Entry), secret)
-        self.before.hash = table_hash(&self.table, self.before.key)
+        self.before_hash = table_hash(&self.table, self.before)
         table_open(&self.values, values, sizeof(uint8_t), secret)
 
     def __dealloc__(self):
@@ -221,12 +222,10 @@ cdef class Tracker:
         if flow_count:
             all_flows = <const FlowRow *> &flows[0]
         for i in range(min(packets, FAR)):
-            packet_touch(&c, rows[i], labels[i] if with_labels else 0, &coming_packets[i].touch)
-            self.expect(&coming_packets[i])
+            self.packet_comes(&c, rows[i], labels[i] if with_labels else 0, &coming_packets[i])
         for i in range(min(flow_count, FAR)):
             if self.says_something(&all_flows[decided[i]], adds, flow_roles[i] if with_flow_roles else ROLE_SURE):
-                flow_touch(&all_flows[decided[i]], flow_labels[i] if with_flow_labels else 0, &coming_flows[i].touch)
-                self.expect(&coming_flows[i])
+                self.flow_comes(&all_flows[decided[i]], flow_labels[i] if with_flow_labels else 0, &coming_flows[i])
         while packet < packets or flow < flow_count:
             if flow < flow_count:
                 f = &all_flows[decided[flow]]
@@ -240,8 +239,7 @@ cdef class Tracker:
                         self.take_flow(f, coming, adds, role)
                     i = flow + FAR
                     if i < flow_count and self.says_something(&all_flows[decided[i]], adds, flow_roles[i] if with_flow_roles else ROLE_SURE):
-                        flow_touch(&all_flows[decided[i]], flow_labels[i] if with_flow_labels else 0, &coming.touch)
-                        self.expect(coming)
+                        self.flow_comes(&all_flows[decided[i]], flow_labels[i] if with_flow_labels else 0, coming)
                     flow += 1
                     continue
             coming = &coming_packets[packet % FAR]
@@ -257,8 +255,7 @@ cdef class Tracker:
                     marks[rows[packet]] = self.mark
             i = packet + FAR
             if i < packets:
-                packet_touch(&c, rows[i], labels[i] if with_labels else 0, &coming.touch)
-                self.expect(coming)
+                self.packet_comes(&c, rows[i], labels[i] if with_labels else 0, coming)
             packet += 1
         return self.wait(now, final)
 
@@ -274,21 +271,48 @@ cdef class Tracker:
         return changes
 
     cdef inline bint says_something(self, const FlowRow *f, bint adds, uint8_t role) noexcept:
-        """Tell whether a flow changes anything: a bucket which counted what opened it hears of answers only."""
-        return adds or self.distinct != NO_VALUE or self.rate == 0 or role & ROLE_AGAINST or f.outcome == ANSWERED or f.outcome == LATE
+        """Tell whether a flow changes anything: one that was never decided says nothing before the end, and a bucket which counted what opened it hears of answers only."""
+        if role & ROLE_AGAINST or f.outcome == ANSWERED or f.outcome == LATE:
+            return True
+        return (f.outcome != PENDING or f.phase == PHASE_END) and (adds or self.distinct != NO_VALUE or self.rate == 0)
 
-    cdef void expect(self, Coming *coming) noexcept:
-        """Make the key of a row that comes, and have its bucket brought. A target that is flooded comes many times in a row."""
+    cdef inline void packet_comes(self, const Columns *c, Py_ssize_t i, uint64_t label, Coming *coming) noexcept:
+        self.expect(coming, c.src_hi[i], c.src_lo[i], c.dst_hi[i], c.dst_lo[i], c.dport[i], label, c.version[i])
+        packet_touch(c, i, label, &coming.touch)
+
+    cdef inline void flow_comes(self, const FlowRow *f, uint64_t label, Coming *coming) noexcept:
+        self.expect(coming, f.src_hi, f.src_lo, f.dst_hi, f.dst_lo, f.dport, label, f.version)
+        flow_touch(f, label, &coming.touch)
+
+    cdef inline void expect(
+        self, Coming *coming, uint64_t src_hi, uint64_t src_lo, uint64_t dst_hi, uint64_t dst_lo, uint16_t dport, uint64_t label, uint8_t version
+    ) noexcept:
+        """Make the key of a row that comes, and have its group brought. A target that is flooded comes many times in a row.
+
+        The version keeps IPv6 packets that forge a mapped address apart from IPv4.
+        """
         cdef uint64_t *key = coming.key
-        cdef const Coming *before = &self.before
-        self.key_of(&coming.touch, key)
-        if key[1] == before.key[1] and key[3] == before.key[3] and key[4] == before.key[4] and key[0] == before.key[0] and key[2] == before.key[2]:
-            coming.hash = before.hash
-            return
-        coming.hash = table_hash(&self.table, key)
-        self.before.hash = coming.hash
-        memcpy(self.before.key, key, sizeof(self.before.key))
-        table_expect(&self.table, coming.hash)
+        cdef uint64_t *before = self.before
+        cdef int parts = self.key_parts
+        if not parts & KEY_SRC:
+            src_hi = src_lo = 0
+        if not parts & KEY_DST:
+            dst_hi = dst_lo = 0
+        label = (dport if parts & KEY_DPORT else label if parts & KEY_LABEL else 0) | <uint64_t> (version == 6) << 63
+        key[0] = src_hi
+        key[1] = src_lo
+        key[2] = dst_hi
+        key[3] = dst_lo
+        key[4] = label
+        if src_lo != before[1] or dst_lo != before[3] or label != before[4] or src_hi != before[0] or dst_hi != before[2]:
+            self.before_hash = table_hash(&self.table, key)
+            before[0] = src_hi
+            before[1] = src_lo
+            before[2] = dst_hi
+            before[3] = dst_lo
+            before[4] = label
+            table_expect(&self.table, self.before_hash)
+        coming.hash = self.before_hash
 
     cdef void fetch(self, const Coming *coming) noexcept:
         cdef uint64_t[5] key
@@ -325,11 +349,10 @@ cdef class Tracker:
     cdef int take_flow(self, const FlowRow *f, const Coming *coming, bint adds, uint8_t role) except -1:
         if role & ROLE_AGAINST or f.outcome == ANSWERED or f.outcome == LATE:
             self.withdraw(coming)
-        elif f.outcome != PENDING or f.phase == PHASE_END:
-            if adds:
-                self.count(coming, f.outcome, role & ROLE_SURE)
-            else:
-                self.tell(coming, f.outcome, role & ROLE_SURE)
+        elif adds:
+            self.count(coming, f.outcome, role & ROLE_SURE)
+        else:
+            self.tell(coming, f.outcome, role & ROLE_SURE)
         return 0
 
     cdef int count(self, const Coming *coming, uint8_t outcome, bint sure) except -1:
@@ -635,15 +658,6 @@ cdef class Tracker:
             e.first = self.since(e)
 
     # Keys.
-
-    cdef void key_of(self, const Touch *touch, uint64_t *key) noexcept:
-        """The version keeps IPv6 packets that forge a mapped address apart from IPv4."""
-        key[0] = touch.face.src_hi if self.key_parts & KEY_SRC else 0
-        key[1] = touch.face.src_lo if self.key_parts & KEY_SRC else 0
-        key[2] = touch.face.dst_hi if self.key_parts & KEY_DST else 0
-        key[3] = touch.face.dst_lo if self.key_parts & KEY_DST else 0
-        key[4] = touch.face.dport if self.key_parts & KEY_DPORT else touch.face.label if self.key_parts & KEY_LABEL else 0
-        key[4] |= <uint64_t> (touch.face.version == 6) << 63
 
     cdef int evict(self, const Touch *touch, uint32_t spared) except -1:
         """Make room: forget the coldest key of the lowest tier other than `spared`; where there is no other, that one's oldest value."""

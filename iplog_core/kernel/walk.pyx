@@ -91,7 +91,7 @@ cdef class Walk:
                     hashes[i % FAR] = self.expect(&all_flows[rows[i + FAR]])
 
     cdef uint32_t expect(self, const FlowRow *f) noexcept nogil:
-        """Return the hash of a flow's source, and have its bucket brought."""
+        """Return the hash of a flow's source, and have its group brought."""
         cdef uint64_t[5] key
         cdef uint32_t hash
         source_key(f, key)

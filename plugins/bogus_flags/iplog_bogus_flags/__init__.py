@@ -84,9 +84,10 @@ def _to_itself(batch: PacketBatch) -> Mask:
 
 
 def _names_itself(packets: PacketRows) -> Mask:
-    same = (packets.src_lo == packets.dst_lo) & (packets.src_hi == packets.dst_hi)
+    same = packets.src_lo == packets.dst_lo
     if not same.any():
         return same
+    same &= packets.src_hi == packets.dst_hi
     loopback4 = (packets.version == 4) & (packets.src_lo >> 24 & 0xFF == 127)
     loopback6 = (packets.version == 6) & (packets.src_hi == 0) & (packets.src_lo <= 1)
     nowhere = (packets.version == 4) & (packets.src_lo & 0xFFFFFFFF == 0)

@@ -68,11 +68,10 @@ def _tcp(batch: PacketBatch, unusual: Mask, found: Labels) -> None:
 
 
 def _icmp(batch: PacketBatch, found: Labels) -> None:
-    rows = batch.is_icmp.nonzero()[0]
-    four = rows[batch.kind[rows] == int(Kind.ICMP)]
-    found[four] = _REQUESTS[batch.icmp_type[four]]
-    echoes = rows[batch.is_echo[rows]]
-    found[echoes[batch.icmp_code[echoes] != 0]] = ODD_ECHO
+    found[batch.is_echo & (batch.icmp_code != 0)] = ODD_ECHO
+    near = (batch.icmp_type >= min(REQUESTS)) & (batch.icmp_type <= max(REQUESTS))
+    rows = (near & (batch.kind == int(Kind.ICMP))).nonzero()[0]
+    found[rows] = _REQUESTS[batch.icmp_type[rows]]
 
 
 def _udp(batch: PacketBatch, found: Labels) -> None:

@@ -149,12 +149,17 @@ class Flood(Detector[Settings]):
         decided = flows.is_udp
         self.openings_unusual.update(batch, where=unheard & batch.opens, decided=decided)
         opens = self.openings_unusual.suspects
-        opens &= ~questions(batch, opens)
-        self.openings.update(batch, where=opens, decided=decided)
         self._refusals(self.refusing, batch, unheard, decided & (flows.outcome == REFUSED))
-        self.refused.update(batch, where=self.refusing.suspects)
         self.streams_unusual.update(batch, where=unheard, decided=decided)
         streams = self.streams_unusual.suspects
+        refusing = self.refusing.suspects
+        # Ordinary traffic comes no further.
+        counting = (self.openings, self.refused, self.copies, self.datagrams, *self.datagrams_scattered)
+        if not opens.any() and not streams.any() and not refusing.any() and not any(map(len, counting)):
+            return
+        opens &= ~questions(batch, opens)
+        self.openings.update(batch, where=opens, decided=decided)
+        self.refused.update(batch, where=refusing)
         self.copies.update(batch, where=streams, labels=digests(batch, streams))
         sure = self.openings.suspects | self.refused.suspects | self.copies.suspects
         self._tell("udp_flood", self.datagrams.update(batch, where=streams, decided=decided, sure=sure))

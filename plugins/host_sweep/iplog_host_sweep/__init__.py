@@ -92,9 +92,16 @@ class HostSweep(Detector[Settings]):
 
     def _ping_sweeps(self, batch: PacketBatch) -> None:
         """One tracker counts hosts, whatever they were asked with; a sweep starts at a row that one of the four tests is sure about."""
-        flows, ended = _evidence(batch)
-        if not len(flows) and not len(self.sweeps):
+        requests = batch.decided.among(batch.decided.is_icmp, _requests)
+        guilty = self.walk.update(batch.decided, requests)
+        chosen = ((requests & (batch.decided.outcome != ANSWERED)) | _lone_acks(batch.decided)).nonzero()[0]
+        decided, ends = batch.decided.take(chosen), batch.ended.where(batch.ended.among(batch.ended.is_icmp, _ended_requests))
+        # Most pings are of hosts that answer, and go on: they only take back what was counted before.
+        if not len(decided) and not len(self.sweeps) and not (ends.again <= A_FEW_TIMES).any():
             return
+        flows, order = _in_order(decided, ends)
+        ended = order >= len(decided)
+        guilty = np.concatenate([guilty[chosen], np.zeros(len(ends), np.bool_)])[order]
         silent = flows.reply_packets == 0
         few = flows.again <= A_FEW_TIMES
         late = ended & (flows.outcome == PENDING)
@@ -106,8 +113,6 @@ class HostSweep(Detector[Settings]):
 
         pinged = flows.is_icmp & ~ended
         failed = pinged & flows.failed & few
-        guilty = self.walk.update(flows, pinged)
-
         sure = _starts(self.asked_once, told, once) | _starts(self.unheard, told, ended & silent & few)
 
         lone = flows.is_tcp
@@ -120,15 +125,15 @@ class HostSweep(Detector[Settings]):
 
     def _arp_scans(self, batch: PacketBatch) -> None:
         """Many addresses of one block, asked for within seconds, once or twice each, and then left alone. Whether they answer is seldom seen on a switch."""
+        asked = batch.among(batch.is_arp, lambda few: few.contacts & (few.cast == BROADCAST) & (few.src_lo != NOBODY))
+        if not asked.any() and not any(map(len, (self.asked_for, self.arp_blocks, self.arp_scans))):
+            return
         # Of a host that answered it is known when its flow ends, whether it was asked because somebody had to tell it something.
         flows, _ = _in_order(
             batch.decided.where(batch.decided.is_arp & (batch.decided.contact == 1) & (batch.decided.outcome != ANSWERED)),
             batch.ended.where(batch.ended.is_arp & (batch.ended.contact == 1) & (batch.ended.outcome == ANSWERED) & (batch.ended.phase != AT_PACKET)),
         )
         flows = flows.where((flows.outcome != PENDING) | (flows.phase == AT_END))
-        asked = batch.among(batch.contacts & batch.is_arp, lambda few: (few.cast == BROADCAST) & (few.src_lo != NOBODY))
-        if not asked.any() and not len(flows) and not any(map(len, (self.asked_for, self.arp_blocks, self.arp_scans))):
-            return
         flows = flows.judged(np.where(flows.outcome == ANSWERED, HALF_OPEN, SILENT))
         told, few = _with(batch, flows), flows.packets <= ARP_REQUESTS
         every, none = np.ones(len(flows), np.bool_), np.zeros(len(batch), np.bool_)
@@ -154,40 +159,30 @@ class HostSweep(Detector[Settings]):
         )
 
 
-def _evidence(batch: PacketBatch) -> tuple[FlowRows, Mask]:
-    """Return the first requests of a source to each host, as they were decided and as they ended, with lone ACKs, in order; and which of them ended."""
-    # Most flows are neither: it saves time to look closer at the others only.
-    decided, ended = batch.decided, batch.ended
-    flows, ends = _in_order(
-        decided.where(decided.is_icmp | ((decided.stray == 1) & (decided.outcome == REFUSED))),
-        ended.where(ended.is_icmp & (ended.phase != AT_PACKET)),
-    )
-    if not len(flows):
-        return flows, ends
-    chosen = _requests(flows) | (_lone_acks(flows) & ~ends)
-    return flows.where(chosen), ends[chosen]
-
-
-def _in_order(decided: FlowRows, ended: FlowRows) -> tuple[FlowRows, Mask]:
-    """Return flows as they were decided and as they ended, by their place among the events; and which of them ended."""
-    if not len(decided) and not len(ended):
-        return decided, np.zeros(0, np.bool_)
+def _in_order(decided: FlowRows, ended: FlowRows) -> tuple[FlowRows, NDArray[np.int64]]:
+    """Return flows as they were decided and as they ended, by their place among the events; and their numbers, those that ended counted after the others."""
     flows = FlowRows(np.concatenate([decided.bytes_view, ended.bytes_view]).view(decided.rows.dtype))
     ends = np.arange(len(flows)) >= len(decided)
     order = np.lexsort((ends, flows.index, flows.phase, flows.time))
-    return flows.take(order), ends[order]
+    return flows.take(order), order
 
 
 def _requests(flows: FlowRows) -> Mask:
-    return flows.is_icmp & (flows.contact == 1) & flows.to_one_host & (flows.cast == UNICAST)
+    """The first requests of a source to each host."""
+    return flows.to_one_host & (flows.contact == 1) & (flows.cast == UNICAST)
+
+
+def _ended_requests(flows: FlowRows) -> Mask:
+    return _requests(flows) & (flows.phase != AT_PACKET)
 
 
 def _lone_acks(flows: FlowRows) -> Mask:
     """ACKs of no connection that a RST answered, as nmap -PA sends them."""
-    if not flows.is_tcp.any():
-        return flows.is_tcp
-    lone = flows.is_tcp & (flows.packets == 1) & (flows.payload_length == 0)
-    return lone & (flows.tcp_flags & FLAGS == ACK) & ~flows.like_answers
+    return flows.among((flows.stray == 1) & (flows.outcome == REFUSED), _are_lone_acks)
+
+
+def _are_lone_acks(flows: FlowRows) -> Mask:
+    return flows.is_tcp & (flows.packets == 1) & (flows.payload_length == 0) & (flows.tcp_flags & FLAGS == ACK) & ~flows.like_answers
 
 
 def _with(batch: PacketBatch, flows: FlowRows) -> PacketBatch:

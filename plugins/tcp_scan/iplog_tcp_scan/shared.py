@@ -32,12 +32,13 @@ class SharedScans:
 
     def update(self, batch: PacketBatch, suspects: Tracker) -> list[Episode]:
         """Take what the suspects among the pairs did. Return the changes of shared scans."""
-        if not suspects.suspects.any() and not len(self._scans):
+        what_they_did = suspects.suspects
+        if not what_they_did.any() and not len(self._scans):
             return []
         self._tried.update(batch, where=suspects.news)
         self._parts.update(batch, where=self._tried.started)
         self._takers.update(batch, where=self._parts.started)
-        return self._scans.update(batch, where=suspects.suspects, sure=self._takers.suspects)
+        return self._scans.update(batch, where=what_they_did, sure=self._takers.suspects)
 
     def tell_apart(self, alone: Sequence[Episode], shared: Sequence[Episode]) -> Iterator[tuple[Episode, bool]]:
         """Return the episodes to be told, in order, each with whether its source is on its own."""
