@@ -44,11 +44,15 @@ if TYPE_CHECKING:
     from iplog_core.events import Stats as Stats
     from iplog_core.hookspec import API_VERSION as API_VERSION
     from iplog_core.hookspec import hookimpl as hookimpl
+    from iplog_core.matcher import Matcher as Matcher
+    from iplog_core.policy import Policy as Policy
     from iplog_core.settings import HOUR as HOUR
     from iplog_core.settings import MINUTE as MINUTE
     from iplog_core.settings import DetectorSettings as DetectorSettings
     from iplog_core.settings import Duration as Duration
+    from iplog_core.settings import KindName as KindName
     from iplog_core.settings import PluginSettings as PluginSettings
+    from iplog_core.settings import PolicySettings as PolicySettings
     from iplog_core.settings import Settings as Settings
     from iplog_core.settings import SinkSettings as SinkSettings
     from iplog_core.sink import Sink as Sink
@@ -71,7 +75,9 @@ _HOME = {
     "errors": ("CaptureError", "ConfigError", "IplogError", "PluginError"),
     "events": ("Alert", "Event", "Evidence", "NO_OUTCOME", "Notice", "RECORD_DTYPE", "RecordKind", "Records", "Severity", "Stats"),
     "hookspec": ("API_VERSION", "hookimpl"),
-    "settings": ("DetectorSettings", "Duration", "HOUR", "MINUTE", "PluginSettings", "Settings", "SinkSettings"),
+    "matcher": ("Matcher",),
+    "policy": ("Policy",),
+    "settings": ("DetectorSettings", "Duration", "HOUR", "MINUTE", "KindName", "PluginSettings", "PolicySettings", "Settings", "SinkSettings"),
     "sink": ("Sink", "SinkContext"),
     "tracker": ("Doubts", "Episode", "Key", "RandomWalk", "Tracker"),
 }  # fmt: skip

@@ -6,8 +6,7 @@ An entry speaks of flows: `from` is who began one, `to` who was addressed, and w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,30 +14,10 @@ import numpy as np
 from iplog_core.batch import FlowRows, Mask, PacketBatch
 from iplog_core.detector import Detector, PacketDetector
 from iplog_core.errors import ConfigError
+from iplog_core.matcher import Entry
 from iplog_core.origin import Key, dotted
-from iplog_core.rule_grammar import Addresses, Allowed, Protocol, parse_addresses, parse_allowed, quoted
-from iplog_core.rules import Condition, Initiators, View, conditions_of, look_up, needs_header, right_or_fault
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An entry whose names are looked up. It matches the rows of its protocol, or of any, for which every condition holds."""
-
-    proto: Protocol | None
-    needs_header: bool
-    conditions: tuple[Condition, ...]
-
-    def mask(self, view: View) -> Mask:
-        mask = self._of_its_protocol(view)
-        for condition in self.conditions:
-            mask = mask & view.mask(condition)
-        return mask
-
-    def _of_its_protocol(self, view: View) -> Mask:
-        if self.proto is None:
-            return np.ones(len(view.rows), np.bool_)
-        return view.with_header(self.proto) if self.needs_header else view.every(self.proto)
-
+from iplog_core.rule_grammar import Addresses, Allowed, parse_addresses, parse_allowed, quoted
+from iplog_core.rules import Condition, Initiators, View, look_up, right_or_fault
 
 AllowList = tuple[Entry, ...]
 
@@ -52,9 +31,9 @@ class AllowLists:
         self._lists = {name: _with_shared_conditions(entries, shared) for name, entries in (lists or {}).items()}
         self._known: dict[AllowList, AllowList] = {}
 
-    def of(self, detector: type[Detector[Any]]) -> AllowList:
+    def of(self, detector: type[Detector[Any]], settings: Any) -> AllowList:
         """What a detector does not look at. Trusted scanners are hidden from those that raise alerts: one without kinds of alerts is a log."""
-        raises_alerts = bool(detector.kinds) or issubclass(detector, PacketDetector)
+        raises_alerts = bool(detector.kinds_of(settings)) or issubclass(detector, PacketDetector)
         entries = (*(self._trusted if raises_alerts else ()), *self._lists.get(detector.name, ()))
         return self._known.setdefault(entries, entries)
 
@@ -74,13 +53,10 @@ def compile_allow_lists(trusted: Sequence[str], lists: Mapping[str, Sequence[str
     right = [entry for entry in parsed.values() if isinstance(entry, Allowed)]
     hosts = look_up(side for entry in right for side in (entry.source, entry.destination) if side is not None)
 
-    def compiled(entry: Allowed) -> Entry:
-        return Entry(entry.proto, needs_header(entry), conditions_of(entry, hosts))
-
     done: dict[Key, Entry] = {}
     faults: list[str] = []
     for key, entry in parsed.items():
-        result = entry if isinstance(entry, ValueError) else right_or_fault(compiled, entry)
+        result = entry if isinstance(entry, ValueError) else right_or_fault(partial(Entry.compiled, hosts=hosts), entry)
         if isinstance(result, ValueError):
             shown = quoted(texts[key].strip(), '"')
             faults.append(f"{subject(key)}: {shown}: {result}")

@@ -510,7 +510,7 @@ class Packet:
     @property
     def time(self) -> int:
         """Nanoseconds since the epoch."""
-        return int(self.batch.time[self.row])
+        return self.batch.time.item(self.row)
 
     @property
     def src(self) -> str:
@@ -522,11 +522,11 @@ class Packet:
 
     @property
     def sport(self) -> int:
-        return int(self.batch.sport[self.row])
+        return self.batch.sport.item(self.row)
 
     @property
     def dport(self) -> int:
-        return int(self.batch.dport[self.row])
+        return self.batch.dport.item(self.row)
 
     @property
     def kind(self) -> Kind:
@@ -534,40 +534,40 @@ class Packet:
 
     @property
     def ttl(self) -> int:
-        return int(self.batch.ttl[self.row])
+        return self.batch.ttl.item(self.row)
 
     @property
     def length(self) -> int:
         """Bytes of the IP datagram."""
-        return int(self.batch.length[self.row])
+        return self.batch.length.item(self.row)
 
     @property
     def payload_length(self) -> int:
-        return int(self.batch.payload_length[self.row])
+        return self.batch.payload_length.item(self.row)
 
     @property
     def tcp_flags(self) -> int:
-        return int(self.batch.tcp_flags[self.row])
+        return self.batch.tcp_flags.item(self.row)
 
     @property
     def icmp_type(self) -> int:
-        return int(self.batch.icmp_type[self.row])
+        return self.batch.icmp_type.item(self.row)
 
     @property
     def icmp_code(self) -> int:
-        return int(self.batch.icmp_code[self.row])
+        return self.batch.icmp_code.item(self.row)
 
     @property
     def is_tcp(self) -> bool:
-        return self.kind == _TCP
+        return self.batch.kind.item(self.row) == _TCP
 
     @property
     def is_udp(self) -> bool:
-        return self.kind == _UDP
+        return self.batch.kind.item(self.row) == _UDP
 
     @property
     def is_icmp(self) -> bool:
-        return self.kind in (Kind.ICMP, Kind.ICMP6)
+        return self.batch.kind.item(self.row) in (_ICMP, _ICMP6)
 
     @property
     def is_syn(self) -> bool:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from binascii import b2a_base64
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import blake2b, sha1
 from struct import pack
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack, cast
 
 import numpy as np
 
 from iplog_core.addresses import address
 from iplog_core.batch import PROTOCOL_NAMES, Kind
+from iplog_core.deprecation import deprecated
 from iplog_core.events import Alert, Evidence, Severity
 from iplog_core.settings import DetectorSettings
 from iplog_core.tracker import Episode, Key, RandomWalk, Tracker, TrackerOptions
@@ -66,6 +67,7 @@ class Detector(Generic[S]):
     def __init__(self, settings: S, context: DetectorContext) -> None:
         self.settings = settings
         self._context = context
+        self._kinds = self.kinds_of(settings)
         self._interfaces: Sequence[str] = ()
         self._trackers: list[Tracker | RandomWalk] = []
         self._groups: list[tuple[Tracker | RandomWalk, ...]] = []
@@ -84,6 +86,11 @@ class Detector(Generic[S]):
         """Tell whether `batch.ended`, the flows that ended, is to be filled: with all, or with those of a few kinds. Others may want more of them."""
         return False
 
+    @classmethod
+    def kinds_of(cls, settings: S) -> Mapping[str, AlertKind]:
+        """Return the kinds of alerts that it may raise with these settings: those of `kinds`, unless settings name more."""
+        return cls.kinds
+
     def run(self, batch: PacketBatch) -> None:
         """Take a batch from the engine."""
         self._interfaces = batch.interfaces
@@ -99,6 +106,8 @@ class Detector(Generic[S]):
         **more: Unpack[TrackerOptions],
     ) -> Tracker:
         """Make a tracker (see `Tracker`); what it must forget for want of room is counted with this detector."""
+        if cast("dict[str, Any]", more).pop("capacity", None) is not None:
+            deprecated("tracker(capacity=...)", since=2, instead="leave it away; the memory is shared out, and weight asks for more of it")
         tracker = Tracker(key=key, threshold=threshold, memory=memory, expiry=expiry, **more)
         self._trackers.append(tracker)
         return tracker
@@ -163,7 +172,7 @@ class Detector(Generic[S]):
 
     def alert(self, kind: str, episode: Episode, *, severity: Severity | None = None, **evidence: Any) -> None:
         """Report a change of an episode. `evidence` adds to, or replaces, what the episode itself tells."""
-        known = self.kinds.get(kind) or AlertKind(kind.replace("_", " "), "medium")
+        known = self._kinds.get(kind) or AlertKind(kind.replace("_", " "), "medium")
         interface = self._interfaces[episode.interface] if episode.interface < len(self._interfaces) else ""
         has_ports = episode.kind in _WITH_PORTS
         is_icmp = episode.kind in (Kind.ICMP, Kind.ICMP6)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,17 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iplog_core.addresses import address
+from iplog_core.authors import author, own_frames, reason
 from iplog_core.batch import BYTES_PER_PACKET, FLOW_DTYPE, FlowRows, Kind, Malformed, Outcome, PacketBatch, RawBatch
 from iplog_core.capture.merge import rows_of
+from iplog_core.deprecation import untold
 from iplog_core.detector import Detector, DetectorContext
 from iplog_core.errors import ConfigError, IplogError, PluginError
-from iplog_core.events import Alert, Event, Records, Severity, Stats
+from iplog_core.events import Alert, Event, Records, Stats
 from iplog_core.kernel.decode import decode
 from iplog_core.kernel.flows import Flows
 from iplog_core.kernel.fragments import Fragments
-from iplog_core.loader import reason
+from iplog_core.loader import label, owner_of
 from iplog_core.memory import core_capacities, least_memory, named, share_out, table_stats
 from iplog_core.outlet import Outlet
+from iplog_core.turns import Timing, Turns, Watchdog, plugin_stats, set_shares
+from iplog_core.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from iplog_core.allow import AllowList, AllowLists
@@ -115,8 +118,9 @@ class Engine:
         patience: float | None = None,
     ) -> None:
         settings = host.settings
+        self._plugins = host.known
+        self._turns = Turns()
         self._source = source
-        self._hook = host.hook
         self._rules = rules
         self._allow = allow
         self._state = state
@@ -145,6 +149,7 @@ class Engine:
         self._flow_settings = settings.flows
         self._memory = settings.memory
         flows, contacts, datagrams = core_capacities(self._memory)
+        self._verdicts = Verdicts(host, self._hook_failed, self._fault, FAILURES_ALLOWED, self._turns)
         self._context = DetectorContext(self._raise_alert, None if alerts_only else self._found_records)
         try:
             self._flows = _flows(settings.flows, flows, contacts, _kinds_of_ends(host.detectors))
@@ -158,7 +163,9 @@ class Engine:
         self._queues: tuple[int, Literal["block", "drop"]] = (settings.queue_size, when_full)
         self._outlets = [self._outlet(sink) for sink in sinks]
         self._replaced: list[Outlet] = []
-        self._open = False
+        self._open = self._started = False
+        self._told_hooks: set[tuple[str, str]] = set()
+        self._emitting = threading.RLock()
 
     def open(self) -> None:
         """Open the sinks. Raise IplogError where one cannot be. `run` does it where it was not done."""
@@ -173,21 +180,35 @@ class Engine:
             self._recalled = True
             self._known = self._state.open()
 
+    def start(self) -> None:
+        """Start the policies. Raise PluginError with a line for each that cannot. `run` does it where it was not done."""
+        if not self._started:
+            self._started = True
+            self._verdicts.start()
+
     def run(self) -> Report:
         """Read the source to its end. BrokenPipeError tells that standard output was closed by its reader."""
         try:
             self.open()
             self.recall()
+            self.start()
+            self._tell_deprecated()
             self._emit_notices()
-            for raw in self._source:
-                if self._stopped:
-                    break
-                if (wanted := _within(raw, *self._span)) is not None:
-                    self._batch(wanted)
-                del raw, wanted  # with the memory that the packets lie in
-            self._finish()
+            with Watchdog(self._turns, self._tell_at_work) if self._notices else nullcontext():
+                for raw in self._raw_batches():
+                    if self._stopped:
+                        break
+                    if (wanted := _within(raw, *self._span)) is not None:
+                        self._turns.begin()
+                        self._batch(wanted)
+                        self._turns.end()
+                    del raw, wanted  # with the memory that the packets lie in
+                self._finish()
         finally:
-            self._source.close()
+            self._close_source()
+            for line in self._verdicts.stop():
+                self._fault(line)
+            self._emit_notices()
             if self._patience is not None:
                 self.hurry(self._patience)
             for outlet in self._every_outlet:
@@ -213,14 +234,18 @@ class Engine:
     def change(self, host: Host, rules: Rules | None, sinks: Sequence[AnySink], *, allow: AllowLists | None = None, alerts_only: bool) -> None:
         """Go on with other plugins, rules, allow-lists and sinks, from `progress` or between batches.
 
-        A detector or a sink whose settings are what they were stays as it is, with all that it knows. The episodes of a detector
+        A detector or a sink whose settings are what they were stays as it is, with all that it knows; every policy starts anew. The episodes of a detector
         that goes end now. What cannot be set up or opened is a line in `notices`; the rest is in force.
         """
-        self._hook, self._rules, self._muted = host.hook, rules, frozenset(host.settings.mute)
+        self._plugins = {**self._plugins, **host.known}
+        self._rules, self._muted = rules, frozenset(host.settings.mute)
         self._allow = allow
         self._context.log = None if alerts_only else self._found_records
         self._flows.keep_ends = _kinds_of_ends(host.detectors)
         self._change_detectors(host.detectors)
+        self._told_hooks.clear()
+        for line in self._verdicts.change(host):
+            self._fault(line)
         self._change_sinks(sinks)
 
     def reopen(self) -> None:
@@ -250,7 +275,7 @@ class Engine:
         for cls, settings in wanted:
             kept = before.get(cls)
             if kept is not None and _tell_alike(kept.detector.settings, settings) and kept.failures < FAILURES_ALLOWED:
-                kept.allowed = self._allowed(cls)
+                kept.allowed = self._allowed(cls, settings)
                 self._detectors.append(kept)
                 continue
             try:
@@ -277,10 +302,14 @@ class Engine:
         share_out(self._memory, [tracker for guarded in self._detectors for tracker in guarded.detector.trackers], self._clock)
 
     def _guarded(self, cls: type[Detector[Any]], settings: Any) -> _Guarded:
-        return _Guarded(_made(cls, settings, self._context), self._allowed(cls))
+        try:
+            detector = cls(settings, self._context)
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"{label(self._plugins, cls.name)}: it could not be set up: {reason(error)}.") from error
+        return _Guarded(detector, self._allowed(cls, settings))
 
-    def _allowed(self, cls: type[Detector[Any]]) -> AllowList:
-        return self._allow.of(cls) if self._allow else ()
+    def _allowed(self, cls: type[Detector[Any]], settings: Any) -> AllowList:
+        return self._allow.of(cls, settings) if self._allow else ()
 
     def _change_sinks(self, wanted: Sequence[AnySink]) -> None:
         kept = []
@@ -303,11 +332,40 @@ class Engine:
             threading.Thread(target=outlet.stop, args=(self._patience,), daemon=True).start()
 
     def _outlet(self, sink: AnySink) -> Outlet:
-        return Outlet(sink, *self._queues, self._fault, self._notices.note if self._notices else self._log)
+        note = self._notices.note if self._notices else self._log
+        return Outlet(sink, *self._queues, self._fault, note, log=self._log, label=label(self._plugins, sink.name))
 
     @property
     def _stopped(self) -> bool:
         return any(outlet.closed for outlet in self._outlets)
+
+    def _raw_batches(self) -> Iterator[RawBatch]:
+        """Give what the source gives. One of a plugin that raises is at its end there."""
+        batches = iter(self._source)
+        while True:
+            try:
+                raw: Any = next(batches, None)
+            except (Exception, SystemExit) as error:
+                owner = owner_of(self._plugins, author(error))
+                if owner is None or isinstance(error, IplogError):
+                    raise
+                self._log(f"{owner}: {own_frames(error)}")
+                self._fault(f"{owner}: its source failed: {reason(error)}; what comes after is not read.")
+                return
+            if raw is None:
+                return
+            if not isinstance(raw, RawBatch):
+                self._fault(f"the source gives {type(raw).__name__}; expected a RawBatch; what comes after is not read.")
+                return
+            yield raw
+            del raw  # with the memory that the packets lie in
+
+    def _close_source(self) -> None:
+        try:
+            self._source.close()
+        except (Exception, SystemExit) as error:
+            owner = owner_of(self._plugins, author(error))
+            self._fault(f"{owner or 'the source'}: it could not be closed: {reason(error)}.")
 
     def _batch(self, raw: RawBatch) -> None:
         self._emit_notices()
@@ -326,6 +384,7 @@ class Engine:
         batch = PacketBatch(block, raw.data, now=self._clock, interfaces=raw.interfaces, decided=_rows(decided), ended=_rows(ended))
         self._count(batch)
         self._detect(batch, self._detectors)
+        self._tell_deprecated()
         self._emit_notices()
         if self._progress:
             self._progress(self._stats)
@@ -338,7 +397,10 @@ class Engine:
         """Let all that is still open end after the last packet, or save it."""
         tables = self._tables() if self._with_tables else {}
         if not self._state:
+            self._turns.begin()
             self._detect(self._last(*self._flows.finish(self._clock)), self._detectors)
+            self._turns.end()
+            self._tell_deprecated()
         elif self._notices:
             self._save_at_the_end(self._state)
         stats = self._stats
@@ -351,9 +413,12 @@ class Engine:
                 tables[name].evicted = table.evicted
         stats.tables = tables
         stats.evicted = self._flows.evicted + self._fragments.evicted + sum(guarded.detector.evicted for guarded in self._detectors)
+        stats.policies = self._verdicts.counts()
         stats.interfaces = self._captured()
         stats.kernel_drops = sum(interface.kernel_drops for interface in stats.interfaces.values())
         stats.queue_drops = self._dropped
+        if self._measure:
+            self._take_times(stats)
         if self._notices:
             lost = f"the kernel dropped {stats.kernel_drops:,} packets, the sinks {stats.queue_drops:,} events"
             self._notices.log(f"iplog stopped: {stats.packets:,} packets, {stats.alerts:,} alerts; {lost}.")
@@ -367,6 +432,16 @@ class Engine:
             for outlet in self._every_outlet:
                 outlet.stop()  # only then is it known whether all was written
             self._save_at_the_end(self._state)
+
+    def _take_times(self, stats: Stats) -> None:
+        """Fill in who took how long."""
+        stats.busy = sum(timing.seconds for timing in self._turns.timings.values())
+        times = self._turns.timings
+        for outlet in self._every_outlet:
+            if outlet.sink.name in self._plugins:
+                times.setdefault(outlet.sink.name, Timing()).include(outlet.timing)
+        stats.plugins = plugin_stats(times)
+        set_shares(stats)
 
     def _save_meanwhile(self, state: StateFile) -> None:
         try:
@@ -396,6 +471,8 @@ class Engine:
         known = Known(self._clock, self._seen, list(self._interfaces))
         known.put("flows", saved_flows(self._flows))
         known.put("alerts", {"open": sorted(self._going_on.items())})
+        if said := self._verdicts.save():
+            known.put("policies", said)
         for guarded in self._detectors:
             name = guarded.detector.name
             try:
@@ -403,7 +480,7 @@ class Engine:
             except (Exception, SystemExit) as error:
                 if not guarded.unsaved:
                     guarded.unsaved = True
-                    self._fault(f"{name}: what it knows could not be saved: {reason(error)}.")
+                    self._fault(f"{label(self._plugins, name)}: what it knows could not be saved: {reason(error)}.")
         return known
 
     def _restore(self, known: Known, begin: int, interfaces: Sequence[str]) -> None:
@@ -447,6 +524,11 @@ class Engine:
             self._going_on = {str(alert): name for alert, name in alerts["open"] if name in whole}
         except Exception as error:
             faults.append(f"alerts: {reason(error)}")
+        try:
+            if said := known.take("policies"):
+                self._verdicts.restore(said, (guarded.detector.name for guarded in self._detectors))
+        except Exception as error:
+            faults.append(f"policies: {reason(error)}")
         for name in known.parts:
             self._tell(f"{name.rpartition('/')[2]}: it does not run now, so that what it knew is left out.")
         if faults:
@@ -467,10 +549,14 @@ class Engine:
         for guarded in detectors:
             if guarded.failures >= FAILURES_ALLOWED:
                 continue
+            theirs = seen.by(guarded.allowed) if seen else batch
+            self._turns.begin(guarded.detector.name)
             try:
-                guarded.detector.run(seen.by(guarded.allowed) if seen else batch)
+                guarded.detector.run(theirs)
             except (Exception, SystemExit) as error:
                 self._plugin_failed(guarded, error)
+            finally:
+                self._turns.end()
         found, self._found = self._found, _Found()
         self._emit(_merge(found, batch.interfaces))
 
@@ -542,28 +628,10 @@ class Engine:
             self._going_on.pop(alert.id, None)
         if alert.kind in self._muted:
             return
-        kept = True
-
-        def keep(answer: bool) -> bool:
-            nonlocal kept
-            kept = answer is not False
-            return True
-
-        def grade(severity: Severity) -> bool:
-            alert.severity = severity
-            return True
-
-        def add(fields: dict[str, Any]) -> bool:
-            alert.extra = {**fields, **alert.extra}
-            return False
-
-        self._ask("iplog_keep_alert", alert, keep)
-        if not kept:
+        if not self._verdicts.judge(alert):
             self._stats.suppressed += 1
             return
-        self._ask("iplog_grade_alert", alert, grade)
-        self._ask("iplog_alert_fields", alert, add)
-        self._ask("iplog_alert", alert, bool)
+        self._verdicts.observe(alert)
         if alert.state == "start":
             self._stats.alerts += 1
             self._alert_counts[alert.kind] += 1
@@ -571,24 +639,17 @@ class Engine:
                 self._going_on[alert.id] = alert.plugin
         self._found.alerts.append((order, alert))
 
-    def _ask(self, hook: str, alert: Alert, take: Callable[[Any], bool]) -> None:
-        """Call each plugin's hook, the one enabled first first, until `take` is satisfied with an answer. One that fails costs its own answer only."""
-        for implementation in reversed(getattr(self._hook, hook).get_hookimpls()):
-            try:
-                answer = implementation.function(*[alert][: len(implementation.argnames)])
-                if answer is not None and take(answer):
-                    return
-            except (Exception, SystemExit) as error:
-                self._hook_failed(implementation.plugin_name, hook, error)
-
     def _emit(self, events: Sequence[Event]) -> None:
         if events:
-            for outlet in self._outlets:
-                outlet.put(events)
+            with self._emitting:
+                for outlet in self._outlets:
+                    outlet.put(events)
 
     def _emit_notices(self) -> None:
+        """Write the notices that wait. The watchdog does so, too."""
         if self._notices:
-            self._emit(self._notices.take())
+            with self._emitting:
+                self._emit(self._notices.take())
 
     @property
     def _dropped(self) -> int:
@@ -609,8 +670,9 @@ class Engine:
     def _plugin_failed(self, guarded: _Guarded, error: BaseException) -> None:
         guarded.failures += 1
         name = guarded.detector.name
-        self._stats.plugin_errors[name] = guarded.failures
-        self._log(f"{name}: {_own_frames(error)}")
+        self._stats.plugin_errors[name] = self._stats.plugin_errors.get(name, 0) + 1
+        name = label(self._plugins, name)
+        self._log(f"{name}: {own_frames(error)}")
         if guarded.failures == 1:
             self._fault(f"{name}: it failed on a batch: {reason(error)}; what it would have found there is lost.")
         if guarded.failures == FAILURES_ALLOWED:
@@ -619,16 +681,21 @@ class Engine:
     def _hook_failed(self, name: str, hook: str, error: BaseException) -> None:
         errors = self._stats.plugin_errors
         errors[name] = errors.get(name, 0) + 1
-        if errors[name] == 1:
+        if (name, hook) not in self._told_hooks:
+            self._told_hooks.add((name, hook))
+            name = label(self._plugins, name)
             self._fault(f"{name}: {hook} failed: {reason(error)}; the alerts were written all the same.")
-            self._log(f"{name}: {_own_frames(error)}")
+            self._log(f"{name}: {own_frames(error)}")
 
+    def _tell_deprecated(self) -> None:
+        for use in untold():
+            owner = owner_of(self._plugins, use.package) or use.package
+            self._tell(f"{owner} uses {use.what}, deprecated since plugin API {use.since}: {use.instead}.")
 
-def _made(detector: type[Detector[Any]], settings: Any, context: DetectorContext) -> Detector[Any]:
-    try:
-        return detector(settings, context)
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"{detector.name}: it could not be set up: {reason(error)}.") from error
+    def _tell_at_work(self, name: str, what: str) -> None:
+        """Tell at once, while the packets wait, that a plugin takes too long."""
+        self._tell(f"{label(self._plugins, name)}: {what}")
+        self._emit_notices()
 
 
 def _tell_alike(before: DetectorSettings, after: DetectorSettings) -> bool:
@@ -724,13 +791,3 @@ def _place(rows: NDArray[Any], time: int, phase: int, index: int) -> int:
     same = rows[first : int(np.searchsorted(rows["clock"], time, "right"))]
     before = (same["phase"] < phase) | ((same["phase"] == phase) & (same["index"] <= index))
     return first + int(before.sum())
-
-
-def _own_frames(error: BaseException) -> str:
-    """A traceback without the frames of iplog and of what it is built on."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not _NOT_THE_AUTHORS.intersection(Path(frame.filename).parts)]
-    return "".join(["Traceback (most recent call last):\n", *traceback.format_list(own), reason(error)])
-
-
-_NOT_THE_AUTHORS = frozenset({"iplog_core", "pluggy", "pydantic"})

@@ -168,10 +168,24 @@ class TableStats(_Model):
     memory: int = 0
 
 
+class PluginStats(_Model):
+    """What a plugin took of the time: how often it was called, with a batch, an alert, or events to write; seconds in all, and of the slowest call.
+
+    `share` is what the seconds are of those in which packets were worked on. A sink works beside the packets, on a thread of its own.
+    """
+
+    calls: int = 0
+    seconds: float = 0.0
+    share: float = 0.0
+    slowest: float = 0.0
+
+
 class Stats(_Model):
     """The counters of a run.
 
-    `tables` are those in which flows and the detectors' findings are kept. `rate`, in packets a second, and `peak_memory`, in bytes, differ from run to run.
+    `policies` has what each of them counted, such as the alerts that a rule dropped. `tables` are those in which flows and the detectors' findings are
+    kept. These differ from run to run: `rate`, in packets a second, `peak_memory`, in bytes, `busy`, the seconds in which packets were worked on, and
+    `plugins`, what of it each plugin took.
     """
 
     time: int = 0
@@ -187,10 +201,13 @@ class Stats(_Model):
     unsupported: int = 0
     malformed: dict[str, int] = Field(default_factory=dict)
     plugin_errors: dict[str, int] = Field(default_factory=dict)
+    policies: dict[str, dict[str, int]] = Field(default_factory=dict)
     interfaces: dict[str, InterfaceStats] = Field(default_factory=dict)
     tables: dict[str, TableStats] = Field(default_factory=dict)
     rate: float = 0.0
     peak_memory: int = 0
+    busy: float = 0.0
+    plugins: dict[str, PluginStats] = Field(default_factory=dict)
 
 
 Event = Records | Alert | Stats | Notice

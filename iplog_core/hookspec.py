@@ -1,7 +1,8 @@
 """Everything that a plugin may contribute, in one file.
 
 Hooks are called at start-up, at shutdown and for each alert, never for a packet: packets reach a detector through the typed methods of `Detector`, events
-a sink through those of `Sink`.
+a sink through those of `Sink`. Alerts on their way reach a policy through those of `Policy`;
+a plugin that needs no settings may do with the hooks for alerts.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
     from iplog_core.capture.source import Source
     from iplog_core.detector import Detector
     from iplog_core.events import Alert, Severity
+    from iplog_core.policy import Policy
     from iplog_core.settings import Settings
     from iplog_core.sink import Sink
 
-API_VERSION = 1
-"""The version of this interface. A plugin says which it was written for by `iplog_api = 1` in its module."""
+API_VERSION = 2
+"""The version of this interface. A plugin says which it was written for by `iplog_api = 2` in its module."""
+
+OLDEST_API = 1
+"""The oldest version that is understood: a plugin written for it works as it is. What is deprecated goes with the last version that had it."""
 
 hookspec = pluggy.HookspecMarker("iplog")
 hookimpl = pluggy.HookimplMarker("iplog")
@@ -70,6 +75,32 @@ def iplog_sinks() -> Iterable[type[Sink[Any]]]:  # type: ignore[empty-body]
         @iplog_core.hookimpl
         def iplog_sinks():
             return [Text]
+    """
+
+
+@hookspec
+def iplog_policies() -> Iterable[type[Policy[Any]]]:  # type: ignore[empty-body]
+    """Contribute policy classes: what drops, grades or adds to alerts, with settings of its own.
+
+    Called once, before settings are validated; must open nothing. Policies are asked in the order of the `enable` list, together with `iplog_keep_alert`,
+    `iplog_grade_alert` and `iplog_alert_fields` of other plugins. Added in API 2.
+
+    Example::
+
+        class Settings(PolicySettings):
+            host: str = Field("192.0.2.1", description="The host that matters most.")
+
+        class Precious(Policy[Settings]):
+            \"\"\"Grade every alert on one host as high.\"\"\"
+
+            name = "precious"
+
+            def grade(self, alert):
+                return "high" if alert.dest_ip == self.settings.host else None
+
+        @iplog_core.hookimpl
+        def iplog_policies():
+            return [Precious]
     """
 
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import argparse
+import typing
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from iplog_core.annotations import arms, texts_in
+from iplog_core.authors import reason
+from iplog_core.batch import Kind
 from iplog_core.config import Config
 from iplog_core.detector import Detector
-from iplog_core.errors import ConfigError, PluginError, did_you_mean
+from iplog_core.errors import CaptureError, ConfigError, PluginError, did_you_mean
 from iplog_core.hookspec import HookManager
 from iplog_core.installed import Installed, installed
-from iplog_core.loader import Plugin, load_plugin, reason
+from iplog_core.loader import Plugin, are_kinds, load_plugin
 from iplog_core.origin import COMMAND_LINE, ENVIRONMENT, Key
-from iplog_core.settings import DetectorSettings, PluginSettings, Settings, SinkSettings
+from iplog_core.policy import Policy
+from iplog_core.settings import IS_KIND, DetectorSettings, PluginSettings, PolicySettings, Settings, SinkSettings
 from iplog_core.single import SingleFile
 from iplog_core.sink import Sink
 from iplog_core.validation import Faults, validate
+
+if TYPE_CHECKING:
+    from iplog_core.capture.source import Source
 
 NOWHERE_TO_WRITE = (
     "nowhere to write to: standard output is no terminal, no sink is enabled, and none for the system log is installed; "
@@ -29,10 +38,10 @@ NOTHING_INSTALLED = "no plugin is installed; pip install 'iplog[all]' installs t
 class Host:
     """The enabled plugins.
 
-    `detectors` and `sinks` are the classes to run with their settings, in configured order; `hook` calls all plugins, the
+    `detectors`, `sinks` and `policies` are the classes to run with their settings, in configured order; `hook` calls all plugins, the
     one enabled first first; `settings` are those of the core, with the names in force in `enable`; `files` are the plugins
-    of `plugin_paths`, by name. `faults` has a line for each thing that is wrong with the configuration or with an enabled
-    plugin: where there is any, nothing may be run.
+    of `plugin_paths`, by name; `known` are those that run, by name. `faults` has a line for each thing that is wrong with the configuration or with an enabled
+    plugin: where there is any, nothing may be run. `notes` has a line for each thing that its user should know of.
     """
 
     def __init__(self, config: Config) -> None:
@@ -41,8 +50,10 @@ class Host:
         self.installed = installed()
         self.files: dict[str, Plugin] = {}
         self.plugins: dict[str, Plugin] = {}
+        self._chosen: dict[str, Plugin] = {}
         self.plugin_settings: dict[str, PluginSettings] = {}
         self.faults = list(config.faults)
+        self.notes = list(config.notes)
         self._manager = HookManager()
 
     @classmethod
@@ -63,6 +74,7 @@ class Host:
             host._validate(plugin)
         if not host.faults:
             host.faults.extend(host._found_by_plugins())
+            host.notes.extend(host._undeclared_kinds())
         return host
 
     @property
@@ -77,6 +89,24 @@ class Host:
     def sinks(self) -> list[tuple[type[Sink[Any]], SinkSettings]]:
         return list(self._of_kind(Sink))
 
+    @property
+    def policies(self) -> list[tuple[type[Policy[Any]], PolicySettings]]:
+        return list(self._of_kind(Policy))
+
+    @property
+    def known(self) -> dict[str, Plugin]:
+        """The enabled plugins, and the sinks that were chosen beside them."""
+        return {**self._chosen, **self.plugins}
+
+    @property
+    def places(self) -> dict[Any, int]:
+        """The place of each plugin, by its name and by its module, among those that are enabled."""
+        places: dict[Any, int] = {}
+        for place, (name, plugin) in enumerate(self.plugins.items()):
+            places[name] = place
+            places.setdefault(plugin.module, place)
+        return places
+
     def sink_for(self, format: str) -> tuple[type[Sink[Any]], SinkSettings]:
         """Return the sink that declares `format`, and its settings; it need not be enabled.
 
@@ -86,7 +116,7 @@ class Host:
         failed: list[str] = []
         for cls, plugin in self._sinks_there_are(format, failed):
             if cls.format == format:
-                return cls, self._settings_of_sink(plugin)
+                return cls, self._choose(plugin)
             if cls.format:
                 formats.append(cls.format)
         raise ConfigError(*failed, _no_such_format(format, formats, {*self.settings.disable, *self.config.disable}))
@@ -96,7 +126,7 @@ class Host:
         failed: list[str] = []
         for cls, plugin in self._sinks_there_are("syslog", failed):
             if cls.is_system_log:
-                return cls, self._settings_of_sink(plugin)
+                return cls, self._choose(plugin)
         raise ConfigError(*failed, NOWHERE_TO_WRITE)
 
     def _sinks_there_are(self, like: str, failed: list[str]) -> Iterator[tuple[type[Sink[Any]], Plugin]]:
@@ -136,13 +166,40 @@ class Host:
         """Tell the plugins that the run is over. Raise PluginError with a line for each that fails."""
         self._call("iplog_stop")
 
+    def open_source(self, name: str, batch_size: int) -> Source | None:
+        """Open a capture that a plugin knows; None where none does. Raise CaptureError where it fails."""
+        for implementation in reversed(self.hook.iplog_source.get_hookimpls()):
+            given = {"name": name, "batch_size": batch_size}
+            try:
+                source: Source | None = implementation.function(*(given[argument] for argument in implementation.argnames))
+            except CaptureError:
+                raise
+            except (Exception, SystemExit) as error:
+                raise CaptureError(f"{name}: {implementation.plugin_name}: iplog_source failed: {reason(error)}.") from error
+            if source is not None:
+                if not (hasattr(source, "__iter__") and hasattr(source, "close")):
+                    raise CaptureError(f"{name}: {implementation.plugin_name}: iplog_source gives {source!r}; expected a Source.")
+                return source
+        return None
+
+    def commands(self, adder: Callable[[str], Callable[..., argparse.ArgumentParser]]) -> None:
+        """Let the plugins add their commands: `adder` is called with the name of each. Raise PluginError with a line for each that fails."""
+        faults = []
+        for implementation in reversed(self.hook.iplog_commands.get_hookimpls()):
+            try:
+                implementation.function(*(adder(implementation.plugin_name) for _ in implementation.argnames))
+            except (Exception, SystemExit) as error:
+                faults.append(f"{implementation.plugin_name}: iplog_commands failed: {reason(error)}.")
+        if faults:
+            raise PluginError(*faults)
+
     def _call(self, hook: str, *arguments: Any) -> None:
         """Call each plugin's hook. Raise PluginError with a line for each that fails."""
         faults = []
         for implementation in reversed(getattr(self.hook, hook).get_hookimpls()):
             try:
                 implementation.function(*arguments[: len(implementation.argnames)])
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 faults.append(f"{implementation.plugin_name}: {hook} failed: {reason(error)}.")
         if faults:
             raise PluginError(*faults)
@@ -220,15 +277,48 @@ class Host:
 
                 yield f"{origin.subject(key)}: {_not_installed(name, known, 'of that name', near)}"
 
+    def _undeclared_kinds(self) -> Iterator[str]:
+        """Give a line for each kind of alert that a setting names and no plugin declares. One that is not declared can be raised all the same."""
+        named: list[tuple[Key, str]] = [(("mute", index), kind) for index, kind in enumerate(self.settings.mute)]
+        for name, plugin in self.plugins.items():
+            found = texts_in(plugin.model, self.settings.plugins.get(name, {}), _is_a_kind)
+            named += [(("plugins", name, *key), kind) for key, kind in found]
+        declared = {kind for cls, settings in self.detectors for kind in cls.kinds_of(settings)}
+        if any(kind not in declared for _, kind in named):
+            declared.update(self._kinds_of_others())
+        for key, kind in named:
+            if kind not in declared:
+                subject = self.config.origin.subject(key)
+                yield f"{subject}: no plugin that is installed declares alerts of the kind {kind!r}.{did_you_mean(kind, sorted(declared))}"
+
+    def _kinds_of_others(self) -> Iterator[str]:
+        """Give the kinds of detectors that are installed and do not run, and those that a classic configuration may mute without them."""
+        from iplog_core.classic.words import KINDS
+
+        yield from KINDS
+        for plugin in self.installed:
+            if plugin.name not in self.plugins:
+                with suppress(PluginError):
+                    yield from getattr(load_plugin(plugin)[0].cls, "kinds", ())
+
     def _validate(self, plugin: Plugin) -> None:
         key: Key = ("plugins", plugin.name)
         table = self.settings.plugins.get(plugin.name, {})
         try:
-            self.plugin_settings[plugin.name] = validate(plugin.model, table, self.config.origin, key, self.config.folder)
+            settings = validate(plugin.model, table, self.config.origin, key, self.config.folder)
+            _check_detector(plugin, settings)
         except Faults as found:
             self.faults += [f"{line} ({self.label(plugin.owner)})" for line in found.lines]
+        except PluginError as error:
+            self.faults += error.faults
+        except (Exception, SystemExit) as error:
+            self.faults.append(f"{plugin.owner}: its settings could not be checked: {reason(error)}.")
+        else:
+            self.plugin_settings[plugin.name] = settings
 
-    def _settings_of_sink(self, plugin: Plugin) -> SinkSettings:
+    def _choose(self, plugin: Plugin) -> SinkSettings:
+        """Take a sink, and return its settings. Raise ConfigError where they are wrong."""
+        self._chosen[plugin.name] = plugin
         before = len(self.faults)
         if plugin.name not in self.plugin_settings:
             self._validate(plugin)
@@ -241,8 +331,8 @@ class Host:
     def _found_by_plugins(self) -> Iterator[str]:
         for implementation in reversed(self.hook.iplog_check_config.get_hookimpls()):
             try:
-                yield from implementation.function(*(self.settings for _ in implementation.argnames)) or ()
-            except Exception as error:
+                yield from _lines(implementation.plugin_name, implementation.function(*(self.settings for _ in implementation.argnames)))
+            except (Exception, SystemExit) as error:
                 yield f"{implementation.plugin_name}: iplog_check_config failed: {reason(error)}."
 
     def _of_kind(self, base: type[Any]) -> Iterator[tuple[Any, Any]]:
@@ -264,6 +354,33 @@ class Host:
 
 def _not_installed(name: str, known: Iterable[str], called: str, spelled: Callable[[str], str] = str) -> str:
     return f"no plugin {called} is installed.{did_you_mean(name, known, spelled)} Installed: {', '.join(known)}."
+
+
+def _check_detector(plugin: Plugin, settings: PluginSettings) -> None:
+    """Raise PluginError where a detector says of its alerts or of what it wants what cannot be."""
+    cls = plugin.cls
+    if cls is None or not issubclass(cls, Detector):
+        return
+    try:
+        kinds, ends = cls.kinds_of(settings), cls.wants_ends(settings)
+        if not are_kinds(kinds):
+            raise TypeError(f"kinds_of gives {kinds!r}; expected a dict of names, each with its AlertKind")
+        if not isinstance(ends, bool) and not all(isinstance(kind, Kind) for kind in ends):
+            raise TypeError(f"wants_ends gives {ends!r}; expected True, False, or a set of Kind")
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{plugin.owner}: what it reports could not be asked: {reason(error)}.") from error
+
+
+def _lines(plugin: str, given: Any) -> Iterator[str]:
+    """Give the lines of a hook's answer; of one that is none, a line that says so."""
+    for line in [given] if isinstance(given, str) else given or ():
+        yield line if isinstance(line, str) else f"{plugin}: iplog_check_config gives {line!r}; expected lines of text."
+
+
+def _is_a_kind(annotation: Any) -> bool:
+    """Whether a text of this type is the name of a kind: by itself, or for an array of them."""
+    parts = (annotation, *(part for arm in (annotation, *arms(annotation)) for part in typing.get_args(arm)))
+    return any(IS_KIND in getattr(part, "__metadata__", ()) for part in parts)
 
 
 def _no_such_format(format: str, formats: Iterable[str], disabled: Iterable[str]) -> str:

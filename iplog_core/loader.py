@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pluggy
 
 from iplog_core import hookspec
-from iplog_core.detector import Detector
+from iplog_core.authors import reason
+from iplog_core.detector import AlertKind, Detector
 from iplog_core.errors import PluginError, did_you_mean
-from iplog_core.hookspec import API_VERSION, HookManager
+from iplog_core.hookspec import API_VERSION, OLDEST_API, HookManager
 from iplog_core.installed import Installed
-from iplog_core.settings import DetectorSettings, PluginSettings, SinkSettings
+from iplog_core.policy import Policy, questions
+from iplog_core.settings import DetectorSettings, PluginSettings, PolicySettings, SinkSettings
 from iplog_core.single import SingleFile
 from iplog_core.sink import Sink
 
 Owner = Installed | SingleFile
-PluginClass = type[Detector[Any]] | type[Sink[Any]]
+PluginClass = type[Detector[Any]] | type[Sink[Any]] | type[Policy[Any]]
 
 _CONTRIBUTIONS: dict[str, tuple[type[Any], type[PluginSettings]]] = {
     "iplog_detectors": (Detector, DetectorSettings),
     "iplog_sinks": (Sink, SinkSettings),
+    "iplog_policies": (Policy, PolicySettings),
 }
 
 
@@ -42,10 +44,6 @@ class Plugin(NamedTuple):
         """The model of its settings; one without fields where it has none."""
         return settings_model(self.cls) if self.cls else PluginSettings
 
-    @property
-    def is_sink(self) -> bool:
-        return self.cls is not None and issubclass(self.cls, Sink)
-
 
 def load_plugin(owner: Owner) -> list[Plugin]:
     """Import a plugin. One distribution's entry point gives one, a single file as many as it has classes.
@@ -59,11 +57,11 @@ def load_plugin(owner: Owner) -> list[Plugin]:
     if isinstance(owner, SingleFile) and not set(hooks) & set(_CONTRIBUTIONS):
         contributed = _defined(module)
     if not hooks and not contributed:
-        wanted = "a Detector or a Sink" if isinstance(owner, SingleFile) else "a function marked @iplog_core.hookimpl, such as iplog_detectors"
+        wanted = "a Detector, a Sink or a Policy" if isinstance(owner, SingleFile) else "a function marked @iplog_core.hookimpl, such as iplog_detectors"
         raise PluginError(f"{owner}: contributes nothing; expected {wanted}.")
     faults = [fault for hook, cls in contributed for fault in _class_faults(owner, hook, cls)]
     names = [getattr(cls, "name", "") for _, cls in contributed]
-    faults += [f"{owner}: two classes have the name {name}; expected one." for name in sorted({n for n in names if names.count(n) > 1})]
+    faults += [f"{owner}: two classes have the name {name}; expected one." for name in sorted({n for n in names if n and names.count(n) > 1})]
     if faults:
         raise PluginError(*faults)
     if not contributed:
@@ -72,29 +70,38 @@ def load_plugin(owner: Owner) -> list[Plugin]:
 
 
 def settings_model(cls: PluginClass) -> type[PluginSettings]:
-    """Return the model in a class's `Detector[...]` or `Sink[...]`, else the base of all."""
+    """Return the model in a class's `Detector[...]`, `Sink[...]` or `Policy[...]`, else the base of all."""
     for base in cls.__mro__:
         for generic in vars(base).get("__orig_bases__", ()):
             for argument in typing.get_args(generic):
                 if isinstance(argument, type):
                     return argument
-    return SinkSettings if issubclass(cls, Sink) else DetectorSettings
+    return next(settings for base, settings in _CONTRIBUTIONS.values() if issubclass(cls, base))
 
 
-def reason(error: BaseException) -> str:
-    """Return an exception of a plugin as one line, with the last place in the plugin's code that it went through."""
-    text = " ".join(str(error).split())
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    if isinstance(error, SyntaxError) and error.filename:
-        return said
-    import traceback  # here, since most runs meet no error
-
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_of_a_plugin(frame.filename)]
-    return f"{said} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else said
+def label(plugins: Mapping[str, Plugin], name: str) -> str:
+    """Return what a plugin is called in a line about it: its name, its version, and its distribution or file."""
+    if name not in plugins:
+        return name
+    owner = plugins[name].owner
+    return str(owner) if isinstance(owner, Installed) else f"{name} ({owner})"
 
 
-def _is_of_a_plugin(filename: str) -> bool:
-    return not filename.startswith("<frozen") and Path(filename).parent != Path(__file__).parent and "importlib" not in Path(filename).parts
+def owner_of(plugins: Mapping[str, Plugin], package: str | None) -> Owner | None:
+    """Return whose a package is; None where it is of none of these plugins."""
+    return next((plugin.owner for plugin in plugins.values() if _package(plugin) == package), None)
+
+
+def are_kinds(kinds: Any) -> bool:
+    """Whether these are kinds of alerts, as a detector declares them."""
+    return isinstance(kinds, Mapping) and all(isinstance(name, str) and isinstance(kind, AlertKind) for name, kind in kinds.items())
+
+
+def _package(plugin: Plugin) -> str:
+    """Return the package that a plugin is of: what its entry point names may be a class or another object in it."""
+    owner = plugin.owner
+    name = owner.entry_point.module if isinstance(owner, Installed) else str(plugin.module.__name__)
+    return name.partition(".")[0]
 
 
 def _import(owner: Owner) -> Any:
@@ -110,12 +117,13 @@ def _import(owner: Owner) -> Any:
 
 def _check_api(owner: Owner, module: Any) -> None:
     version = getattr(module, "iplog_api", None)
-    if not isinstance(version, int):
+    if not isinstance(version, int) or isinstance(version, bool):
         raise PluginError(f"{owner}: does not say which plugin API it is written for; expected iplog_api = {API_VERSION} in its module.")
-    if version != API_VERSION:
-        older = f"iplog plugin {owner.name}" if isinstance(owner, SingleFile) else getattr(owner, "distribution", "")
-        side = "iplog" if version > API_VERSION else older
-        raise PluginError(f"{owner} is written for plugin API {version}, this iplog has {API_VERSION}: upgrade {side}.")
+    if version > API_VERSION:
+        raise PluginError(f"{owner} is written for plugin API {version}, this iplog has {API_VERSION}: upgrade iplog.")
+    if version < OLDEST_API:
+        remedy = f"upgrade {owner.distribution}" if isinstance(owner, Installed) else f"bring it up to date, and set iplog_api = {API_VERSION}"
+        raise PluginError(f"{owner} is written for plugin API {version}, the oldest that this iplog understands is {OLDEST_API}: {remedy}.")
 
 
 def _hooks(owner: Owner, module: Any) -> dict[str, Callable[..., Any]]:
@@ -124,7 +132,7 @@ def _hooks(owner: Owner, module: Any) -> dict[str, Callable[..., Any]]:
     try:
         manager.register(module)
         callers = manager.get_hookcallers(module) or []
-        hooks = {caller.name: caller.get_hookimpls()[0].function for caller in callers}
+        implementations = {caller.name: caller.get_hookimpls()[0] for caller in callers}
     except pluggy.PluginValidationError as error:
         found = re.search(r"for hook '(\w+)'.*Argument\(s\) \{(.*)\}", str(error), re.DOTALL)
         what = f"{found[1]} takes {found[2]}, which that hook does not give" if found else " ".join(str(error).split())
@@ -136,7 +144,9 @@ def _hooks(owner: Owner, module: Any) -> dict[str, Callable[..., Any]]:
     unknown = sorted(caller.name for caller in callers if not caller.has_spec())
     if unknown:
         raise PluginError(*(f"{owner}: {name} is no hook.{did_you_mean(name, known)} There are: {', '.join(known)}." for name in unknown))
-    return hooks
+    if wrappers := sorted(name for name, implementation in implementations.items() if implementation.wrapper or implementation.hookwrapper):
+        raise PluginError(*(f"{owner}: {name} is a wrapper of other plugins' hooks; expected one that answers for itself." for name in wrappers))
+    return {name: implementation.function for name, implementation in implementations.items()}
 
 
 @cache
@@ -155,7 +165,7 @@ def _classes(owner: Owner, hook: str, function: Callable[[], Iterable[Any]]) -> 
 
 
 def _defined(module: Any) -> list[tuple[str, Any]]:
-    """Return the detectors and sinks that a file defines, in its order: it needs no hook for them."""
+    """Return the detectors, sinks and policies that a file defines, in its order: it needs no hook for them."""
     return [
         (hook, cls)
         for cls in vars(module).values()
@@ -172,9 +182,30 @@ def _class_faults(owner: Owner, hook: str, cls: Any) -> list[str]:
     if not isinstance(name, str) or not name:
         return [f'{owner}: class {cls.__name__} has no name; expected name = "{owner.name}".']
     faults = []
+    if not re.fullmatch(r"[\w.-]+", name):
+        faults.append(f"{owner}: class {cls.__name__} has the name {name!r}; expected small letters, digits and underscores.")
     if isinstance(owner, Installed) and name != owner.name:
         faults.append(f'{owner}: class {cls.__name__} has the name "{name}"; expected "{owner.name}", as its entry point has.')
+    kinds = getattr(cls, "kinds", {})
+    if not are_kinds(kinds):
+        faults.append(f'{owner}: class {cls.__name__} has the kinds {kinds!r}; expected a dict such as {{"telnet": AlertKind("TCP: telnet", "low")}}.')
+    if base is Policy and not questions(cls):
+        faults.append(f"{owner}: class {cls.__name__} has none of keep, grade and fields; expected one of them, or more.")
     model = settings_model(cls)
     if not issubclass(model, settings):
         faults.append(f"{owner}: class {cls.__name__} takes {model.__name__}; expected a model derived from {settings.__name__}.")
+    elif wrong := _no_model(cls):
+        faults.append(f"{owner}: class {cls.__name__} takes {wrong}; expected a model derived from {settings.__name__}.")
+    else:
+        try:
+            model.model_rebuild()
+        except Exception as error:
+            faults.append(f"{owner}: its settings cannot be made into a model: {reason(error)}.")
     return faults
+
+
+def _no_model(cls: type[Any]) -> Any:
+    """Return what stands in `Detector[...]` or the like of a class, and is neither a model nor a type variable; None where all is right."""
+    generics = (generic for generic in vars(cls).get("__orig_bases__", ()) if isinstance(typing.get_origin(generic), type))
+    arguments = (argument for generic in generics for argument in typing.get_args(generic))
+    return next((argument for argument in arguments if not isinstance(argument, type | typing.TypeVar) or typing.get_args(argument)), None)

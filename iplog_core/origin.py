@@ -75,9 +75,16 @@ class Origins(dict[str, str]):
             return f"--set {dotted(key)}"
         if len(key) == 1 or not isinstance(key[1], str):
             return dotted(key) if origin == DEFAULT else f"{origin}, {dotted(key)}"
-        depth = 2 if key[0] == "plugins" else 1
+        depth = self._depth(key) if key[0] == "plugins" else 1
         table = f"[{dotted(key[:depth])}] {dotted(key[depth:])}".rstrip()
         return table if origin == DEFAULT else f"{origin}: {table}"
+
+    def _depth(self, key: Key) -> int:
+        """Return how much of a key of a plugin's settings is the name of a table."""
+        parts = tuple(takewhile(lambda part: isinstance(part, str), key))
+        name = dotted(parts)
+        is_table = name in self._empty or any(known.startswith(f"{name}.") for known in self)
+        return max(2, len(parts) if is_table else len(parts) - 1)
 
     def spelled(self, key: Key, like: Key) -> str:
         """Spell a known key the way its neighbour `like` was given."""

@@ -7,12 +7,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Literal
 
+from iplog_core.authors import own_frames, reason
 from iplog_core.errors import IplogError
 from iplog_core.events import Event, Records
-from iplog_core.loader import reason
+from iplog_core.turns import Timing
 
 if TYPE_CHECKING:
     from iplog_core.sink import AnySink
@@ -32,7 +33,8 @@ class Outlet:
 
     `size` is the number of events that may wait. Where they find no room, `when_full` "block" makes `put` wait; "drop" loses traffic records first: alerts
     have as much room again. `drops` counts the events that were lost so, and those that the sink failed to write. `closed` tells that the reader of standard
-    output is gone. `fault` takes a line where something went wrong, `note` one where events are being lost.
+    output is gone. `fault` takes a line where something went wrong, `note` one where events are being lost, `log` what its author wants to see of it.
+    `label` is what the sink is called where it raises what it should not. `timing` is how long it takes to write.
     """
 
     def __init__(
@@ -42,8 +44,14 @@ class Outlet:
         when_full: Literal["block", "drop"],
         fault: Callable[[str], None],
         note: Callable[[str], None],
+        *,
+        log: Callable[[str], None] | None = None,
+        label: str = "",
     ) -> None:
         self.sink = sink
+        self.timing = Timing()
+        self._log = log
+        self._label = label or sink.name
         self.drops = 0
         self.closed = False
         self._failed = False
@@ -104,13 +112,19 @@ class Outlet:
         try:
             self.sink.expect(events)
         except (Exception, SystemExit) as error:
-            self._tell_failure(f"it could not get ready: {_reason(error)}; its lines are written all the same.")
+            self._tell_failure(error, f"it could not get ready: {_reason(error)}; its lines are written all the same.")
 
-    def _tell_failure(self, what: str) -> None:
+    def _tell_failure(self, error: BaseException, what: str) -> None:
         """Tell what the sink fails in, once until it succeeds, and once a minute at the most."""
         if not self._failed and (now := monotonic()) - self._failure_told >= _TELL_AGAIN:
             self._failed, self._failure_told = True, now
-            self._fault(f"{self.sink.name}: {what}")
+            self._fault(f"{self._called(error)}: {what}")
+            if self._log and not isinstance(error, OSError):
+                self._log(f"{self._called(error)}: {own_frames(error)}")
+
+    def _called(self, error: BaseException) -> str:
+        """What the sink is called: where the system failed, that is nothing to its author."""
+        return self.sink.name if isinstance(error, OSError) else self._label
 
     def _tell_success(self) -> None:
         if self._failed:
@@ -129,15 +143,17 @@ class Outlet:
             self._error = error
             return
         except (Exception, SystemExit) as error:
-            self._error = IplogError(f"{self.sink.name}: it could not be opened: {_reason(error)}.")
+            self._error = IplogError(f"{self._called(error)}: it could not be opened: {_reason(error)}.")
             return
         finally:
             self._opened.set()
         while (item := self._queue.get()) is not None:
             if isinstance(item, _Waiting):
                 self.sink.queued = item.since
+                began = perf_counter()
                 if self._guarded(partial(self.sink.write, item.events), item.count):
                     self._tell_success()
+                self.timing.add(perf_counter() - began)
             else:
                 self._guarded(item, 0)
             self._queue.done()
@@ -156,7 +172,7 @@ class Outlet:
                 return False
             self.drops += max(events, 1)
             self._lost_to_failure += max(events, 1)
-            self._tell_failure(f"it could not write: {_reason(error)}; what is lost is counted.")
+            self._tell_failure(error, f"it could not write: {_reason(error)}; what is lost is counted.")
             return False
 
 

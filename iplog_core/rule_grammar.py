@@ -3,7 +3,8 @@
     (log|ignore) (tcp|udp) [from ADDR] [sport PORT] [to ADDR] [dport PORT]
     (log|ignore) icmp [type TYPE] [from ADDR] [to ADDR]
 
-An entry of an allow-list is the same without its action, and may do without a protocol, too: `from ADDR`, `to ADDR` or both then hold for any.
+What only says which packets are meant, such as an entry of an allow-list, is the same without its action, and may do without a protocol, too:
+`from ADDR`, `to ADDR` or both then hold for any.
 
 Services are looked up here, since a range needs their numbers; host names are not: `iplog_core.rules` does that.
 """
@@ -134,7 +135,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """An entry of an allow-list: what a rule may say, without its action. With no protocol it speaks of all that has addresses."""
+    """Which packets are meant: what a rule may say, without its action. With no protocol it speaks of all that has addresses."""
 
     proto: Protocol | None
     source: Addresses | None = None
@@ -157,6 +158,14 @@ def parse_rule(text: str) -> Rule:
 
 def parse_allowed(text: str) -> Allowed:
     """Return what an entry of an allow-list spells. Raise ValueError as `parse_rule` does."""
+    allowed = parse_match(text, to="allow")
+    if allowed.proto is None and all(side is None or (side.host is None and side.network is None) for side in (allowed.source, allowed.destination)):
+        raise ValueError("this is everything; --disable turns a detector off.")
+    return allowed
+
+
+def parse_match(text: str, to: str = "match") -> Allowed:
+    """Return which packets a text speaks of. Raise ValueError as `parse_rule` does; `to` is what is done with them."""
     words = _words(text, "an entry stands on one line; write each as an entry of its own.")
     first = next(words, "")
     match first.lower():
@@ -164,12 +173,9 @@ def parse_allowed(text: str) -> Allowed:
             proto = _protocol(first)
             return Allowed(proto, **_clauses(words, proto))
         case "from" | "to":
-            allowed = Allowed(None, **_clauses(chain([first], words), None))
-            if all(side is None or (side.host is None and side.network is None) for side in (allowed.source, allowed.destination)):
-                raise ValueError("this is everything; --disable turns a detector off.")
-            return allowed
+            return Allowed(None, **_clauses(chain([first], words), None))
         case "":
-            raise ValueError(f"there is nothing to allow; expected {_SCOPE}.")
+            raise ValueError(f"there is nothing to {to}; expected {_SCOPE}.")
         case "log" | "ignore":
             raise ValueError(f"{quoted(first)} is the action of a rule, and no part of this: leave it away.")
         case "sport" | "dport" | "type" as clause:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iplog_core.addresses import halves
-from iplog_core.batch import FlowBit, FlowRows, Kind, Mask, PacketBatch
+from iplog_core.batch import FlowBit, FlowRows, Kind, Mask, PacketRows
 from iplog_core.errors import ConfigError
 from iplog_core.rule_grammar import Action, Addresses, Allowed, Network, Protocol, Rule, parse_addresses, parse_rule, quoted
 
@@ -269,9 +269,9 @@ class View:
 
 
 class Initiators:
-    """A batch's packets, what came back as if its flow's initiator had sent it: with the addresses, the ports and the ICMP type of the request."""
+    """Packets, what came back as if its flow's initiator had sent it: with the addresses, the ports and the ICMP type of the request."""
 
-    def __init__(self, batch: PacketBatch) -> None:
+    def __init__(self, batch: PacketRows) -> None:
         self._batch = batch
         self._replies: Mask = batch.flow & _REPLY != 0
 
@@ -288,7 +288,7 @@ class Initiators:
         return column
 
 
-Rows = PacketBatch | FlowRows | Initiators
+Rows = PacketRows | FlowRows | Initiators
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 # Without `from __future__ import annotations`: of a model's fields pydantic would compile each annotation from its text, a quarter of what they take.
 
 import re
+from inspect import get_annotations
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
@@ -31,6 +32,10 @@ Duration = Annotated[
 ]
 """A time span: a number of seconds, or text such as `"90s"`, `"5m"`, `"4h"`, `"1d"`. Validated to seconds."""
 
+IS_KIND = "a kind of alert"
+KindName = Annotated[str, IS_KIND]
+"""A kind of alert, such as `"port_scan"`. One that no plugin declares is told: most likely it is misspelt."""
+
 
 def is_duration(field: FieldInfo) -> bool:
     """Tell whether a field is a Duration."""
@@ -53,6 +58,18 @@ class PluginSettings(_Table):
     """Base of every plugin's settings. Unknown keys are an error; give each field a description."""
 
 
+def named_tables(model: Any) -> type[BaseModel] | None:
+    """Return the model of the tables that a model takes under names of the user's choice; None where it takes none.
+
+    A model takes them whose `model_config` has `extra="allow"` and that annotates `__pydantic_extra__` with `dict[str, Table]`.
+    """
+    for base in model.__mro__[: model.__mro__.index(BaseModel)]:
+        if "__pydantic_extra__" in get_annotations(base):
+            _, table = get_args(get_annotations(base, eval_str=True)["__pydantic_extra__"])
+            return table if issubclass(table, BaseModel) else None
+    return None
+
+
 class DetectorSettings(PluginSettings):
     """Base of a detector's settings."""
 
@@ -61,6 +78,10 @@ class DetectorSettings(PluginSettings):
 
 class SinkSettings(PluginSettings):
     """Base of a sink's settings."""
+
+
+class PolicySettings(PluginSettings):
+    """Base of a policy's settings."""
 
 
 class FlowSettings(_Table):
@@ -106,7 +127,7 @@ class Settings(_Table):
     promisc: list[str] = Field([], description="Watch what is sent to others, too: networks such as '192.0.2.0/24', or '*'.")
     rules: list[str] = Field([], description="Rules, such as 'ignore udp sport 53'.")
     trusted_scanners: list[str] = Field([], description="Hosts and networks whose doings no detector counts, such as '192.0.2.10'.")
-    mute: list[str] = Field([], description="Kinds of alerts that are not reported, such as 'traceroute'.")
+    mute: list[KindName] = Field([], description="Kinds of alerts that are not reported, such as 'traceroute'.")
     alerts_only: bool = Field(False, description="Write no traffic, only alerts.")
     log_dest: bool | None = Field(None, description="Name the destination in each line; default: over captures and in promiscuous mode.")
     plugin_paths: list[Path] = Field([], description="Single-file plugins to load.")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from iplog_core.errors import IplogError
-from iplog_core.settings import SinkSettings
+from iplog_core.settings import Settings, SinkSettings
 
 if TYPE_CHECKING:
     from iplog_core.events import Event
@@ -25,8 +25,8 @@ class SinkContext(NamedTuple):
     """How iplog runs: over captures or watching, with which host name and process number, and the terminal where it writes to one.
 
     `log_dest` says whether lines name destinations. `names` looks up names of hosts, None where they stay addresses. `note` takes a line about the sink
-    itself, such as that a server is gone, from any thread. `standard_output` tells the sink that this run's `--format` chose: it writes to standard
-    output, whatever its settings name.
+    itself, such as that a server is gone, from any thread. `settings` are those of iplog itself. `standard_output` tells the sink that this run's `--format`
+    chose: it writes to standard output, whatever its settings name.
     """
 
     mode: Literal["read", "watch"] = "read"
@@ -35,6 +35,7 @@ class SinkContext(NamedTuple):
     log_dest: bool = True
     names: Names | None = None
     note: Callable[[str], None] = lambda line: None
+    settings: Settings = Settings()
     standard_output: bool = False
     terminal: Terminal | None = None
 

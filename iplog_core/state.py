@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iplog_core import __version__
+from iplog_core.authors import reason
 from iplog_core.errors import IplogError
 from iplog_core.kernel.flows import Flows, layout
-from iplog_core.loader import reason
 from iplog_core.tracker import empty_rows, saved_rows
 
 FORMAT = "iplog state"

@@ -152,6 +152,7 @@ def _summary(report: Report, seconds: float) -> list[tuple[str, str, str]]:
         ("alerts", stats.alerts, _counts(report.alerts)),
     ]
     rows += [(name, captured.packets, _captured(captured)) for name, captured in stats.interfaces.items()]
+    rows += [(name, sum(counts.values()), _counts(counts)) for name, counts in stats.policies.items()]
     rare = [
         ("suppressed", stats.suppressed, "alerts that a plugin dropped"),
         ("ignored", stats.ignored, "packets that a rule hides"),

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from iplog_core.annotations import annotation_at
 from iplog_core.errors import did_you_mean
 from iplog_core.origin import COMMAND_LINE, ENVIRONMENT, Key, Origins
 from iplog_core.secrets import EXPECTED as SECRET
-from iplog_core.secrets import annotation_at, holds_secret, is_secret, read_secrets, secrets_in
+from iplog_core.secrets import holds_secret, is_secret, read_secrets, secrets_in
 from iplog_core.toml import dump_value
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ _LIMITS = {
     "greater_than": "more than {gt}",
     "less_than_equal": "{le} or less",
     "less_than": "less than {lt}",
+    "too_short": "{min_length} or more of them",
+    "too_long": "{max_length} of them or fewer",
     "literal_error": "{expected}",
     "enum": "{expected}",
     "finite_number": "a finite number",
@@ -89,7 +92,10 @@ def _lines(
     for error in errors:
         by_key.setdefault(_key(error, table), []).append(error)
     for key, same in by_key.items():
-        subject = origins.subject((*prefix, *key)) if prefix or key else "settings"
+        full = (*prefix, *key)
+        # What is not set has no origin; the table that it should stand in may have one.
+        origin = origins.of(full[:-1]) if same[0]["type"] == "missing" and len(full) > 1 else None
+        subject = origins.subject(full, origin) if full else "settings"
         if same[0]["type"] == "extra_forbidden":
             yield key, f"{subject}: {_unknown(model, origins, prefix, key)}"
         else:
@@ -111,7 +117,7 @@ def _key(error: ErrorDetails, table: dict[str, Any]) -> Key:
 
 def _unknown(model: type[BaseModel], origins: Origins, prefix: Key, key: Key) -> str:
     owner = annotation_at(model, key[:-1])
-    known = sorted(getattr(owner, "model_fields", {}))
+    known = sorted(field.alias or name for name, field in getattr(owner, "model_fields", {}).items())
     if not known:
         return "no such setting; there are none."
     full = (*prefix, *key)

@@ -18,7 +18,7 @@ NEEDED = (
 DETECTOR = """
     from iplog_core import AlertKind, Detector, DetectorSettings, hookimpl
 
-    iplog_api = 1
+    iplog_api = 2
 
     class Settings(DetectorSettings):
         ports: int = 5
@@ -46,15 +46,15 @@ class Site:
         self.folder = folder
         folder.mkdir(exist_ok=True)
 
-    def install(self, name: str, module: str = DETECTOR, *, distribution: str = "", version: str = "1.0", group: str = "iplog") -> None:
-        """Install a distribution that has the plugin `name`, with `module` as its code."""
+    def install(self, name: str, module: str = DETECTOR, *, distribution: str = "", version: str = "1.0", group: str = "iplog", attribute: str = "") -> None:
+        """Install a distribution that has the plugin `name`, with `module` as its code; `attribute` is what in it the entry point names."""
         distribution = distribution or f"iplog-plugin-{name.replace('_', '-')}"
         code = f"iplog_{name}" if distribution.startswith("iplog-plugin-") else distribution.replace("-", "_")
         (self.folder / f"{code}.py").write_text(dedent(module).replace("NAME", name))
         metadata = self.folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
         metadata.mkdir()
         (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        (metadata / "entry_points.txt").write_text(f"[{group}]\n{name} = {code}\n")
+        (metadata / "entry_points.txt").write_text(f"[{group}]\n{name} = {code}{attribute and ':'}{attribute}\n")
 
 
 @dataclass(frozen=True)

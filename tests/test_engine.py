@@ -91,7 +91,9 @@ class Run:
         manager.add_hookspecs(hookspec)
         for plugin in plugins:
             manager.register(plugin)
-        host: Any = SimpleNamespace(settings=Settings(), detectors=[(cls, DetectorSettings()) for cls in detectors], hook=manager.hook)
+        host: Any = SimpleNamespace(
+            settings=Settings(), detectors=[(cls, DetectorSettings()) for cls in detectors], hook=manager.hook, policies=[], places={}, known={}
+        )
         sink = Kept(SinkSettings(), SinkContext())
         self.log: list[str] = []
         rules = compile_rules(options.pop("rules", []))
@@ -341,7 +343,7 @@ class Watch:
         manager = pluggy.PluginManager("iplog")
         manager.add_hookspecs(hookspec)
         given = [(cls, DetectorSettings()) if isinstance(cls, type) else cls for cls in detectors]
-        return SimpleNamespace(settings=Settings(**settings), detectors=given, hook=manager.hook)
+        return SimpleNamespace(settings=Settings(**settings), detectors=given, hook=manager.hook, policies=[], places={}, known={})
 
     def change(self, *detectors: Any, sinks: Sequence[Any] = (), alerts_only: bool = False, **settings: Any) -> None:
         self.engine.change(self.host(*detectors, **settings), None, sinks or [self.sink], alerts_only=alerts_only)

@@ -10,12 +10,12 @@ import pytest
 from sites import DETECTOR, Site
 
 from iplog_core.config import load
-from iplog_core.errors import ConfigError, PluginError
+from iplog_core.errors import CaptureError, ConfigError, PluginError
 from iplog_core.host import Host
 from iplog_core.installed import installed
 from iplog_core.settings import DetectorSettings, SinkSettings
 
-HEAD = "from iplog_core import *\nfrom iplog_core import Detector, DetectorSettings, Sink, SinkSettings, hookimpl\niplog_api = 1\n"
+HEAD = "from iplog_core import *\nfrom iplog_core import Detector, DetectorSettings, Sink, SinkSettings, hookimpl\niplog_api = 2\n"
 SINK = (
     HEAD
     + """
@@ -33,6 +33,30 @@ def iplog_sinks():
     return [Away]
 """
 )
+
+NAMES_KINDS = (
+    HEAD
+    + """
+from iplog_core import KindName, PluginSettings
+
+class Rule(PluginSettings):
+    kind: KindName
+
+class Settings(SinkSettings):
+    kinds: list[KindName] = []
+    rule: Rule | None = None
+
+class Log(Sink[Settings]):
+    name = "NAME"
+    def write(self, events):
+        pass
+
+@hookimpl
+def iplog_sinks():
+    return [Log]
+"""
+)
+"""A sink whose settings name kinds of alerts."""
 
 LoadHost = Callable[..., Host]
 
@@ -147,15 +171,15 @@ def test_a_distribution_with_broken_metadata_breaks_nothing(site, host):
         ),
         (
             "x = 1",
-            "ash 1.0 (iplog-plugin-ash): does not say which plugin API it is written for; expected iplog_api = 1 in its module.",
+            "ash 1.0 (iplog-plugin-ash): does not say which plugin API it is written for; expected iplog_api = 2 in its module.",
         ),
         (
-            "iplog_api = 2",
-            "ash 1.0 (iplog-plugin-ash) is written for plugin API 2, this iplog has 1: upgrade iplog.",
+            "iplog_api = 3",
+            "ash 1.0 (iplog-plugin-ash) is written for plugin API 3, this iplog has 2: upgrade iplog.",
         ),
         (
             "iplog_api = 0",
-            "ash 1.0 (iplog-plugin-ash) is written for plugin API 0, this iplog has 1: upgrade iplog-plugin-ash.",
+            "ash 1.0 (iplog-plugin-ash) is written for plugin API 0, the oldest that this iplog understands is 1: upgrade iplog-plugin-ash.",
         ),
         (
             "iplog_api = 1",
@@ -267,6 +291,30 @@ def test_a_wrong_setting_in_the_environment_names_the_variable(site, host):
     assert line.startswith("IPLOG__PLUGINS__ASH__PRTS: no such setting. Did you mean IPLOG__PLUGINS__ASH__PORTS? There are: allow, ports.")
 
 
+@pytest.mark.parametrize("setting", ["mute = ['nothng']", "[plugins.log]\nkinds = ['nothing', 'nothng']", "[plugins.log]\nrule = {kind = 'nothng'}"])
+def test_a_kind_of_alert_that_no_plugin_declares_is_told(setting, site, host):
+    site.install("ash")
+    site.install("log", NAMES_KINDS)
+    (line,) = host("ash", "log", text=setting).notes
+    assert line.endswith(": no plugin that is installed declares alerts of the kind 'nothng'. Did you mean nothing?")
+
+
+def test_where_a_kind_that_no_plugin_declares_stands_is_told(site, host):
+    site.install("log", NAMES_KINDS)
+    (line,) = host("log", text="[plugins.log]\nkinds = ['other']").notes
+    assert line.startswith("iplog.toml: [plugins.log] kinds[0]: ")
+
+
+def test_a_kind_of_a_detector_that_does_not_run_is_known(site, host):
+    site.install("ash")
+    assert host(text="mute = ['nothing']").notes == []
+
+
+def test_a_kind_that_a_classic_configuration_mutes_is_known_without_its_detector(site, host):
+    site.install("ash")
+    assert host("ash", text="mute = ['port_scan']").notes == []
+
+
 def test_a_table_of_no_installed_plugin_is_told(site, host):
     site.install("chestnut")
     (line,) = host("chestnut", text="[plugins.chesnut]\nports = 1").faults
@@ -301,6 +349,73 @@ def test_a_check_that_fails_is_told(site, host):
     assert host("ash").faults == ["ash 1.0 (iplog-plugin-ash): iplog_check_config failed: ZeroDivisionError: division by zero (iplog_ash.py, line 7)."]
 
 
+@pytest.mark.parametrize(("answer", "told"), [("'no'", "no"), ("[3]", "ash 1.0 (iplog-plugin-ash): iplog_check_config gives 3; expected lines of text.")])
+def test_a_check_may_give_one_line_and_nothing_but_lines(answer, told, site, host):
+    site.install("ash", hooks("iplog_check_config():", f"return {answer}"))
+    assert host("ash").faults == [told]
+
+
+@pytest.mark.parametrize("how", ["wrapper", "hookwrapper"])
+def test_a_wrapper_of_hooks_is_no_plugin(how, site, host):
+    site.install("ash", HEAD + f"@hookimpl({how}=True)\ndef iplog_keep_alert(alert):\n    yield")
+    told = "iplog_keep_alert is a wrapper of other plugins' hooks; expected one that answers for itself."
+    assert host("ash").faults == [f"ash 1.0 (iplog-plugin-ash): {told}"]
+
+
+def test_a_source_of_a_plugin_that_is_none_is_told(site, host):
+    site.install("ash", hooks("iplog_source(name):", "return 'packets'"))
+    with pytest.raises(CaptureError, match=r"^x: ash 1\.0 \(iplog-plugin-ash\): iplog_source gives 'packets'; expected a Source\.$"):
+        host("ash").open_source("x", 256)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("kinds = ['telnet']", "class Ash has the kinds ['telnet']; expected a dict"),
+        ("kinds_of = classmethod(lambda cls, settings: {1: 2})", "kinds_of gives {1: 2}; expected a dict of names"),
+        ("kinds_of = classmethod(lambda cls, settings: settings.port)", "what it reports could not be asked: AttributeError: "),
+        ("wants_ends = True", "what it reports could not be asked: TypeError: 'bool' object is not callable"),
+        ("wants_ends = classmethod(lambda cls, settings: {'tcp'})", "wants_ends gives {'tcp'}; expected True, False, or a set of Kind"),
+    ],
+)
+def test_what_a_detector_says_of_itself_is_checked(body, said, site, host):
+    site.install("ash", _of("Detector[DetectorSettings]", "detectors", body))
+    (line,) = host("ash").faults
+    assert said in line.removeprefix("ash 1.0 (iplog-plugin-ash): ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("port: 'Port'", "its settings cannot be made into a model: PydanticUndefinedAnnotation: name 'Port' is not defined"),
+        ("port: object = hookimpl\n    model_post_init = lambda self, _: self.port['a']", "its settings could not be checked: TypeError: "),
+    ],
+)
+def test_settings_that_cannot_be_made_or_checked_are_told(settings, said, site, host):
+    model = f"class Settings(DetectorSettings):\n    {settings}\n"
+    site.install("ash", _of("Detector[Settings]", "detectors", "kinds = {}", before=model))
+    (line,) = host("ash").faults
+    assert line.startswith(f"ash 1.0 (iplog-plugin-ash): {said}")
+
+
+@pytest.mark.parametrize("parameter", ["'Settings'", "dict[str, int]"])
+def test_what_is_no_model_cannot_be_settings(parameter, site, host):
+    site.install("ash", _of(f"Detector[{parameter}]", "detectors", "kinds = {}"))
+    (line,) = host("ash").faults
+    assert line.endswith("; expected a model derived from DetectorSettings.")
+
+
+def test_a_policy_that_answers_nothing_is_told(site, host):
+    site.install("ash", _of("Policy[PolicySettings]", "policies", "keeps = None"))
+    assert host("ash").faults == ["ash 1.0 (iplog-plugin-ash): class Ash has none of keep, grade and fields; expected one of them, or more."]
+
+
+def _of(base: str, hook: str, body: str, before: str = "") -> str:
+    """A plugin of one class."""
+    classes = "from iplog_core import Detector, DetectorSettings, Policy, PolicySettings, hookimpl\n"
+    return f"{HEAD}{classes}{before}class Ash({base}):\n    name = 'ash'\n    {body}\n@hookimpl\ndef iplog_{hook}():\n    return [Ash]\n"
+
+
 def test_the_plugin_that_is_enabled_first_answers_first(site, host):
     for name in ("ash", "birch"):
         site.install(name, hooks("iplog_grade_alert(alert):", "return 'high' if __name__ == 'iplog_ash' else 'low'"))
@@ -310,6 +425,12 @@ def test_the_plugin_that_is_enabled_first_answers_first(site, host):
 def test_a_plugin_that_cannot_start_stops_the_run(site, host):
     site.install("ash", hooks("iplog_start(settings):", "raise OSError('no assets')"))
     with pytest.raises(PluginError, match=r"^ash 1\.0 \(iplog-plugin-ash\): iplog_start failed: OSError: no assets"), host("ash").running([]):
+        pytest.fail("it ran")
+
+
+def test_a_plugin_that_exits_at_the_start_is_told(site, host):
+    site.install("ash", hooks("iplog_start(settings):", "raise SystemExit(0)"))
+    with pytest.raises(PluginError, match=r"^ash 1\.0 \(iplog-plugin-ash\): iplog_start failed: SystemExit: 0"), host("ash").running([]):
         pytest.fail("it ran")
 
 
@@ -417,7 +538,7 @@ def test_a_single_file_may_have_hooks(host, tmp_path):
         (None, "site.py: no such file; expected a Python file."),
         ("import nonexistent_module", "site.py: cannot be imported: ModuleNotFoundError: No module named 'nonexistent_module' (site.py, line 1); mend"),
         ("def x(:", "site.py: cannot be imported: SyntaxError: invalid syntax (site.py, line 1); mend it, or take it out of plugin_paths."),
-        ("x = 1", "site.py: contributes nothing; expected a Detector or a Sink."),
+        ("x = 1", "site.py: contributes nothing; expected a Detector, a Sink or a Policy."),
         ("from iplog_core import Detector\nclass X(Detector):\n    pass", 'site.py: class X has no name; expected name = "site".'),
     ],
 )

@@ -94,6 +94,9 @@ FLAGS = (
     _detector("bogus", "bogus", "-b", "bogus TCP flags", "bogus_flags", "os_fingerprint"),
     _detector("traceroute", "traceroute", "-t", "traceroutes", "traceroute"),
 )
+KINDS = frozenset(kind for flag in FLAGS if isinstance(flag.effect, Detector) for kind in flag.effect.kinds)
+"""The kinds of alerts that these may mute."""
+
 DAEMON = Flag("daemon", ("--daemon",), "watch in the background", Setting(("daemon",)))
 """An option that the classic program did not need: its own place was the background."""
 

@@ -79,6 +79,9 @@ def _show(options: argparse.Namespace, left_out: list[str]) -> Iterator[str]:
     for name, settings in host.plugin_settings.items():
         yield f"\n[plugins.{dump_key(name)}]"
         yield from _in_force(host, settings, ("plugins", name))
+        for table, inner in (settings.model_extra or {}).items():
+            yield f"\n[plugins.{dump_key(name)}.{dump_key(table)}]"
+            yield from _in_force(host, inner, ("plugins", name, table))
 
 
 def _prepared(options: argparse.Namespace, left_out: list[str], *find: Callable[[Host], object]) -> tuple[Host, list[int]]:
@@ -99,7 +102,7 @@ def _prepared(options: argparse.Namespace, left_out: list[str], *find: Callable[
             faults += error.faults
     if faults:
         raise ConfigError(*dict.fromkeys([*host.config.skipped, *faults]))
-    tell(host.config.notes)
+    tell(host.notes)
     left_out += host.config.skipped
     return host, rules
 
@@ -107,7 +110,7 @@ def _prepared(options: argparse.Namespace, left_out: list[str], *find: Callable[
 def _in_force(host: Host, model: BaseModel, prefix: Key, rules: Sequence[int] = ()) -> Iterator[str]:
     """Write the settings of a table, the tables in it apart, each with where it comes from; of the rules, those in force. Pydantic masks secrets."""
     origin, config = host.config.origin, host.config
-    for name, value in model.model_dump(mode="json", exclude={*_TABLES, "plugins"} if not prefix else None).items():
+    for name, value in model.model_dump(mode="json", exclude={*_TABLES, "plugins"} if not prefix else {*(model.model_extra or ())}).items():
         key = (*prefix, name)
         told = origin.of(key)
         if key == ("disable",):
@@ -186,7 +189,7 @@ def _init(options: argparse.Namespace, left_out: list[str]) -> Iterator[str]:
     from iplog_core.catalogue import catalogue
     from iplog_core.config import load
     from iplog_core.host import Host
-    from iplog_core.settings import Settings
+    from iplog_core.settings import Settings, named_tables
 
     host = Host.load(load(environ={}, default_files=()))
     yield _INTRODUCTION
@@ -202,6 +205,10 @@ def _init(options: argparse.Namespace, left_out: list[str]) -> Iterator[str]:
             yield from (f"# {line}" for line in textwrap.wrap(entry.summary, _WIDTH))
             yield ""
             yield from _commented(entry.plugin.model)
+            if inner := named_tables(entry.plugin.model):
+                yield f"#[plugins.{dump_key(entry.name)}.NAME]"
+                yield ""
+                yield from _commented(inner)
 
 
 def _commented(model: type[BaseModel], values: dict[str, Any] | None = None) -> Iterator[str]:

@@ -18,7 +18,9 @@ from iplog_core.cli.spool import End, Spool
 from iplog_core.engine import Report
 from iplog_core.errors import EXIT_OK, EXIT_PARTIAL, CaptureError, ConfigError
 from iplog_core.events import Event, Stats
+from iplog_core.loader import label
 from iplog_core.outlet import Outlet
+from iplog_core.turns import Timing, plugin_stats, set_shares
 
 if TYPE_CHECKING:
     from iplog_core.allow import AllowLists
@@ -43,7 +45,7 @@ def read_each(
         raise ConfigError("--jobs: each capture is a time of its own, so that none can go on from what the state knows; leave away --jobs or the state.")
     if options.files.count("-") > 1:
         raise ConfigError("-: named twice; standard input can be read once.")
-    for line in (*host.config.notes, *host.config.skipped):
+    for line in (*host.notes, *host.config.skipped):
         terminal.note(line)
     total, alerts = Stats(), Counter[str]()
     faults: list[str] = []
@@ -78,7 +80,7 @@ def read_each(
                     alerts.update(what.report.alerts)
                     total = _sum(total, what.report.stats)
         if options.stats:
-            writer.write([total.model_copy(update={"queue_drops": total.queue_drops + writer.drops})])
+            writer.write([_with_writing(total, writer)])
         writer.end()
         total.queue_drops += writer.drops
     if not opened and not readers.interrupted:
@@ -112,6 +114,7 @@ class _Writer:
         self._outlets: list[Outlet] = []
         self._sinks = sinks
         self._dropped = 0
+        self._times: dict[str, Timing] = {}
         self._stops = False
         self._patience: float | None = None
 
@@ -126,7 +129,18 @@ class _Writer:
         """End the sinks of the capture before, and open others. Raise IplogError where one cannot be."""
         self.end()
         settings = self._host.settings
-        self._outlets = [Outlet(sink, settings.queue_size, settings.when_full or "block", self._fault, self._log) for sink in sinks]
+        self._outlets = [
+            Outlet(
+                sink,
+                settings.queue_size,
+                settings.when_full or "block",
+                self._fault,
+                self._log,
+                log=self._log,
+                label=label(self._host.known, sink.name),
+            )
+            for sink in sinks
+        ]
         for outlet in self._outlets:
             outlet.start()
 
@@ -145,13 +159,21 @@ class _Writer:
         """Write what waits, and close the sinks."""
         self._stop()
         self._look()
-        self._dropped = self.drops
+        self._dropped, self._times = self.drops, self.timings
         self._outlets = []
 
     @property
     def drops(self) -> int:
         """The events that were lost in all sinks so far."""
         return self._dropped + sum(outlet.drops for outlet in self._outlets)
+
+    @property
+    def timings(self) -> dict[str, Timing]:
+        """How long each sink took so far."""
+        timings: dict[str, Timing] = {}
+        for name, timing in (*self._times.items(), *((outlet.sink.name, outlet.timing) for outlet in self._outlets)):
+            timings.setdefault(name, Timing()).include(timing)
+        return timings
 
     def _stop(self) -> None:
         self._stops = True
@@ -164,13 +186,20 @@ class _Writer:
             raise BrokenPipeError
 
 
-_THE_MOST = {"time", "peak_memory", "entries", "capacity", "used", "memory"}
+_THE_MOST = {"time", "peak_memory", "entries", "capacity", "used", "memory", "slowest"}
 """Of these counters the greatest is told: how full the tables were, and how much a process took."""
 
 
 def _sum(one: Stats, other: Stats) -> Stats:
     """Return the counters of two captures as those of one run."""
-    return Stats(**_added(one.model_dump(), other.model_dump()))
+    stats = Stats(**_added(one.model_dump(), other.model_dump()))
+    set_shares(stats)
+    return stats
+
+
+def _with_writing(total: Stats, writer: _Writer) -> Stats:
+    """Return the counters with those of the sinks, which wrote here what the others read."""
+    return _sum(total, Stats(queue_drops=writer.drops, plugins=plugin_stats(writer.timings)))
 
 
 def _added(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from typing import Any
 
 from iplog_core.cli.arguments import Parser, add_common, parse_common
-from iplog_core.errors import EXIT_FAILED, EXIT_OK, EXIT_PARTIAL, ConfigError, IplogError, did_you_mean
+from iplog_core.errors import EXIT_FAILED, EXIT_OK, EXIT_PARTIAL, ConfigError, IplogError, PluginError, did_you_mean
 from iplog_core.terminal import tell
 
 _COMMANDS = {
@@ -75,10 +75,9 @@ def _run(arguments: Sequence[str]) -> int:
     if not rest or rest[0].startswith("-"):
         return _without_command(common, rest)
     name, *rest = rest
-    parser = _built_in(name) if name in _COMMANDS else _from_plugins(name, common)
-    parsed = parser.parse_all(rest, common)
-    run: Callable[[argparse.Namespace], int] = parsed.run
-    return run(parsed)
+    if name in _COMMANDS:
+        return _run_built_in(name, rest, common)
+    return _run_of_plugin(name, rest, common)
 
 
 def _without_command(common: argparse.Namespace, rest: list[str]) -> int:
@@ -108,30 +107,57 @@ def _built_in(name: str) -> Parser:
     return commands[name]
 
 
-def _from_plugins(name: str, common: argparse.Namespace) -> Parser:
-    """Return the parser of a command that an enabled plugin contributes. Raise ConfigError where none does."""
+def _run_of_plugin(name: str, rest: list[str], common: argparse.Namespace) -> int:
+    """Run a command that an enabled plugin contributes. Raise PluginError where it raises what is no fault of its user's."""
+    from iplog_core.authors import own_frames, reason
+
+    parser, owner = _from_plugins(name, common)
+    parsed = parser.parse_all(rest, common)
+    try:
+        status = parsed.run(parsed)
+    except (IplogError, BrokenPipeError):
+        raise
+    except SystemExit as exit:
+        if isinstance(exit.code, str):
+            tell([exit.code])
+            return EXIT_PARTIAL
+        status = exit.code
+    except Exception as error:
+        tell(own_frames(error).splitlines())
+        raise PluginError(f"{owner}: iplog {name} failed: {reason(error)}.") from error
+    return status if isinstance(status, int) else EXIT_OK
+
+
+def _from_plugins(name: str, common: argparse.Namespace) -> tuple[Parser, str]:
+    """Return the parser of a command that an enabled plugin contributes, and whose it is. Raise ConfigError where none does."""
     from iplog_core.cli.setup import load_host
 
     commands: dict[str, Parser] = {}
+    owners: dict[str, str] = {}
     host = load_host(common)
     if not host.faults:
-        host.hook.iplog_commands(add=_adder(commands))
+
+        def adder(owner: str) -> Callable[..., Parser]:
+            return _adder(commands, lambda name: owners.update({name: owner}))
+
+        host.commands(adder)
         common.settings = host.settings
     if name in commands:
-        return commands[name]
+        return commands[name], owners[name]
     if os.path.exists(name):
         raise ConfigError(f"{name}: no command; to read a capture: iplog read {name}.")
     known = [*_COMMANDS, *commands]
     raise ConfigError(f"{name}: no such command.{did_you_mean(name, known)} There are: {', '.join(known)}.", *host.faults)
 
 
-def _adder(commands: dict[str, Parser]) -> Callable[..., Parser]:
-    """Return what stands in for argparse's `add_parser`."""
+def _adder(commands: dict[str, Parser], added: Callable[[str], None] = lambda name: None) -> Callable[..., Parser]:
+    """Return what stands in for argparse's `add_parser`; `added` is called with the name of each command."""
 
     def add(name: str, *, help: str = "", **options: Any) -> Parser:
         parser = Parser(prog=f"iplog {name}", **{"description": help, **options})
         add_common(parser)
         commands[name] = parser
+        added(name)
         return parser
 
     return add

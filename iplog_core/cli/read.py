@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
         return read_each(options, host, rules, allow, terminal, names, sinks)
     opened, unread = _open(options.files, host)
     skipped = [*host.config.skipped, *unread]
-    for line in (*host.config.notes, *skipped):
+    for line in (*host.notes, *skipped):
         terminal.note(line)
     unstopped: list[str] = []
     state = state_file(host, options, terminal.note)
@@ -160,6 +160,7 @@ def make_context(host: Host, terminal: Terminal, names: Names | None) -> SinkCon
         log_dest=host.settings.log_dest is not False,
         names=names,
         note=terminal.note,
+        settings=host.settings,
         terminal=terminal if sys.stdout.isatty() else None,
     )
 
@@ -185,16 +186,9 @@ def _open(names: list[str], host: Host) -> tuple[Source, list[str]]:
 def open_one(name: str, host: Host) -> Source:
     """Open a capture. Raise CaptureError where it cannot be read."""
     from iplog_core.capture.savefile import open_savefile
-    from iplog_core.loader import reason
 
     size = host.settings.batch_size
-    try:
-        source: Source | None = host.hook.iplog_source(name=name, batch_size=size)
-    except CaptureError:
-        raise
-    except Exception as error:
-        raise CaptureError(f"{name}: a plugin's iplog_source failed: {reason(error)}.") from error
-    return source or open_savefile(name, size)
+    return host.open_source(name, size) or open_savefile(name, size)
 
 
 def no_packets(options: argparse.Namespace) -> str:

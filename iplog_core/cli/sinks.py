@@ -60,7 +60,7 @@ def _made(to_output: _Chosen | None, others: list[_Chosen], context: SinkContext
 
 
 def _make(cls: type[AnySink], settings: SinkSettings, context: SinkContext) -> AnySink:
-    from iplog_core.loader import reason
+    from iplog_core.authors import reason
 
     try:
         return cls(settings, context)

@@ -139,8 +139,9 @@ class _Watch:
             self._engine.recall()
             self._host.start()
             stack.callback(self._stop_plugins)
+            self._engine.start()
             self._notices.log("iplog started.")
-            for line in self._host.config.notes:
+            for line in self._host.notes:
                 self._notices.note(line)
             self._tell(self._host.config.skipped)
             self._say_what_is_watched()
@@ -213,6 +214,7 @@ class _Watch:
             log_dest=bool(self._settings.promisc) if log_dest is None else log_dest,
             names=self._names,
             note=self._notices.note,
+            settings=host.settings,
             terminal=self._terminal if to_terminal else None,
         )
         return sinks_of_watch(host, self._options.format, context, to_terminal=to_terminal, in_background=self._settings.daemon)
@@ -265,9 +267,9 @@ class _Watch:
 
     def _change(self, reading: _Reading) -> None:
         """Go on with the configuration that was read; where it is wrong, with the one in force."""
+        from iplog_core.authors import reason
         from iplog_core.capture.interfaces import to_watch
         from iplog_core.kernel_filter import kernel_filter
-        from iplog_core.loader import reason
 
         try:
             host, rules, allow = reading.result()
@@ -280,9 +282,12 @@ class _Watch:
             self._tell([*lines, "the configuration was not changed; the one in force stays."])
             return
         self._tell([*faults, *host.config.skipped])
+        try:
+            self._engine.change(host, rules, sinks, allow=allow, alerts_only=self._alerts_only(host))
+        except (Exception, SystemExit) as error:
+            self._tell([f"the configuration: not all of it could be put in force: {reason(error)}; start iplog again."])
         self._stop_plugins()
         self._host = host
-        self._engine.change(host, rules, sinks, allow=allow, alerts_only=self._alerts_only(host))
         try:
             host.start()
         except PluginError as error:

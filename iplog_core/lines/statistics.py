@@ -11,8 +11,9 @@ _MB = 1 << 20
 
 
 def statistics_lines(stats: Stats) -> list[str]:
-    """Return the counters of a run: what every run has, what did not go by itself, what the capture of each interface counts; then the tables, a line each."""
-    return [_run(stats), *_memory(stats)]
+    """Return the counters of a run: what every run has, what did not go by itself, what the capture of each interface counts; then what took
+    how long, and the tables, a line each."""
+    return [_run(stats), *_times(stats), *_memory(stats)]
 
 
 def _run(stats: Stats) -> str:
@@ -28,8 +29,16 @@ def _run(stats: Stats) -> str:
         "plugin errors": sum(stats.plugin_errors.values()),
     }
     interfaces = [f"; {printable(name)}: {_interface(counted)}" for name, counted in stats.interfaces.items()]
+    policies = [f"; {printable(name)}: {_counted(counts)}" for name, counts in stats.policies.items()]
     rate = f", {stats.rate:.0f} packets/s" if stats.rate else ""
-    return "".join([f"statistics: {usual}", *_happened(rare), rate, *interfaces])
+    return "".join([f"statistics: {usual}", *_happened(rare), rate, *policies, *interfaces])
+
+
+def _times(stats: Stats) -> Iterator[str]:
+    """One line for each plugin, the one that took longest first."""
+    for name, took in sorted(stats.plugins.items(), key=lambda item: (-item[1].seconds, item[0])):
+        times = f"{took.seconds:.3f} s ({100 * took.share:.1f} %) in {took.calls} calls, the slowest {1000 * took.slowest:.1f} ms"
+        yield f"time: {printable(name)}: {times}"
 
 
 def _memory(stats: Stats) -> Iterator[str]:
@@ -56,6 +65,10 @@ def _size(count: int) -> str:
 def _interface(counted: InterfaceStats) -> str:
     rare = {"dropped by the kernel": counted.kernel_drops, "dropped by the interface": counted.interface_drops}
     return "".join([f"{counted.packets} packets ({counted.rate:.0f}/s)", *_happened(rare), f", a ring of {counted.ring} bytes"])
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{printable(what)} {count}" for what, count in counts.items())
 
 
 def _happened(counts: Mapping[str, int]) -> list[str]:
