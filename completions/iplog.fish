@@ -72,7 +72,7 @@ function _shtab_iplog_using
 end
 
 set -g _shtab_iplog_commands read interfaces plugins config
-set -g _shtab_iplog_opts_with_value --config --disable --enable --facility --format --group --interface --jobs --logfile --pid-file --priority --promisc --rule --set --since --state --until --user -a -g -i -l -u
+set -g _shtab_iplog_opts_with_value --config --disable --enable --facility --folder --format --group --interface --jobs --kind --logfile --pid-file --priority --promisc --rule --set --since --state --until --user -a -g -i -l -u
 
 complete -c iplog -e
 complete -c iplog -f
@@ -173,7 +173,10 @@ complete -c iplog -n '_shtab_iplog_using plugins' -l stats -d 'write the counter
 complete -c iplog -n '_shtab_iplog_using plugins' -l quiet -d 'show no progress and no summary'
 complete -c iplog -n '_shtab_iplog_using plugins' -s v -l version -d 'print the version and exit'
 complete -c iplog -n '_shtab_iplog_using plugins' -l json -d 'write JSON'
-complete -c iplog -n '_shtab_iplog_using plugins; and test $_shtab_iplog_npos -ge 0' -ka "show (_iplog_names)" -d 'show one plugin: what it reports, and its settings'
+complete -c iplog -n '_shtab_iplog_using plugins' -l kind -xka "detector packet-detector sink policy source" -d 'what to write: detector, packet-detector, sink, policy, source; default: detector'
+complete -c iplog -n '_shtab_iplog_using plugins' -l single-file -d 'write NAME.py alone, to be named in plugin_paths'
+complete -c iplog -n '_shtab_iplog_using plugins' -l folder -xka "(__fish_complete_directories)" -d 'write into this folder; default: iplog-plugin-NAME, for a single file the current one'
+complete -c iplog -n '_shtab_iplog_using plugins; and test $_shtab_iplog_npos -ge 0' -ka "show new (_iplog_names)" -d 'show a plugin: what it reports, and its settings; or write a new one'
 complete -c iplog -n '_shtab_iplog_using; and test $_shtab_iplog_npos -eq 0' -a config -d 'check, show or begin a configuration'
 complete -c iplog -n '_shtab_iplog_using config' -s h -l help -d 'show this help message and exit'
 complete -c iplog -n '_shtab_iplog_using config' -l config -xka "(_shtab_glob_compgen_163ee066)" -d 'read this configuration: .toml, or .conf in the classic form'

@@ -13,6 +13,7 @@ from sites import Iplog
 import iplog_core
 from iplog_core.testing import write_pcap
 
+PLUGINS_USAGE = "expected iplog plugins, iplog plugins show NAME, or iplog plugins new NAME."
 HEAVY = ("numpy", "pydantic", "pluggy", "dpkt", "tqdm", "asyncio", "email", "difflib", "importlib.metadata")
 NOT_TO_READ = (
     "asyncio", "communityid", "difflib", "dns", "dpkt", "logging", "multiprocessing", "orjson", "psutil", "pydantic.networks", "ssl", "subprocess", "tomllib",
@@ -94,8 +95,8 @@ def test_without_a_command_it_watches(arguments, iplog):
         ),
         (["config"], "iplog config: expected one of check, show, schema, init, convert."),
         (["config", "chek"], "iplog config chek: expected one of check, show, schema, init, convert. Did you mean check?"),
-        (["plugins", "shw", "x"], "shw: not known to iplog plugins; expected iplog plugins, or iplog plugins show NAME. Did you mean show?"),
-        (["plugins", "show"], "iplog plugins show: takes the name of one plugin; expected iplog plugins, or iplog plugins show NAME."),
+        (["plugins", "shw", "x"], f"shw: not known to iplog plugins; {PLUGINS_USAGE} Did you mean show?"),
+        (["plugins", "show"], f"iplog plugins show: takes the name of one plugin; {PLUGINS_USAGE}"),
     ],
 )
 def test_what_is_not_understood_is_one_clear_line(arguments, said, iplog):

@@ -56,6 +56,7 @@ def test_a_plugin_is_shown_with_its_alerts_and_settings(site, bare_iplog):
     assert bare_iplog("plugins", "show", "ash").output.splitlines() == [
         "ash 1.0 (iplog-plugin-ash): enabled",
         "Finds nothing.",
+        "Written for plugin API 2.",
         "",
         "Alerts",
         "  nothing  low     TCP: nothing",
@@ -86,14 +87,17 @@ def test_the_list_comes_as_json_too(site, bare_iplog):
         "distribution": "iplog-plugin-ash",
         "version": "1.0",
         "file": None,
+        "api": 2,
         "faults": [],
         "summary": "Finds nothing.",
         "alerts": [{"kind": "nothing", "severity": "low", "signature": "TCP: nothing"}],
+        "policy": [],
         "format": None,
         "settings": [
             {"name": "ports", "type": "a whole number", "default": "5", "required": False, "meaning": ""},
             {"name": "allow", "type": "an array, each text", "default": "[]", "required": False, "meaning": ALLOW},
         ],
+        "table_settings": [],
     }
 
 
