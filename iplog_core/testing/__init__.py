@@ -1,4 +1,6 @@
-"""What tests of detectors and sinks are made of: packets to order, conversations with an outcome, and the means to run a plugin over them.
+"""What tests of plugins are made of: packets and events to order, conversations with an outcome, and the means to run a plugin over them.
+
+This is a public interface, like that of `iplog_core`; it needs nothing but iplog, and pytest for `conformance` and `plugin`.
 
 Example::
 
@@ -18,6 +20,12 @@ from iplog_core.testing.conversations import silent as silent
 from iplog_core.testing.conversations import udp_exchange as udp_exchange
 from iplog_core.testing.conversations import udp_refused as udp_refused
 from iplog_core.testing.conversations import unreachable as unreachable
+from iplog_core.testing.events import alert as alert
+from iplog_core.testing.events import every_alert as every_alert
+from iplog_core.testing.events import every_event as every_event
+from iplog_core.testing.events import records as records
+from iplog_core.testing.malformed import every_packet as every_packet
+from iplog_core.testing.malformed import malformed_packets as malformed_packets
 from iplog_core.testing.packets import EPOCH as EPOCH
 from iplog_core.testing.packets import Frame as Frame
 from iplog_core.testing.packets import Link as Link
@@ -32,7 +40,9 @@ from iplog_core.testing.packets import tcp as tcp
 from iplog_core.testing.packets import udp as udp
 from iplog_core.testing.run import Kept as Kept
 from iplog_core.testing.run import run_detector as run_detector
+from iplog_core.testing.run import run_policy as run_policy
 from iplog_core.testing.run import run_sink as run_sink
+from iplog_core.testing.savefile import read_pcap as read_pcap
 from iplog_core.testing.savefile import write_pcap as write_pcap
 from iplog_core.testing.source import MemorySource as MemorySource
 from iplog_core.testing.source import Packets as Packets

@@ -1,4 +1,4 @@
-"""Fixtures of the test kit, for pytest: put `pytest_plugins = ["iplog_core.testing.plugin"]` into the topmost conftest.py."""
+"""Fixtures of the test kit, for pytest: put `pytest_plugins = ["iplog_core.testing.plugin"]` into the topmost conftest.py, or call `pytest -p` with it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def run_detector() -> Callable[..., kit.DetectorRun]:
 def run_sink() -> Callable[..., kit.SinkRun]:
     """`run_sink(Text).write([alert])` returns what the sink wrote to standard output."""
     return kit.run_sink
+
+
+@pytest.fixture
+def run_policy() -> Callable[..., kit.PolicyRun]:
+    """`run_policy(Assets, path="assets.csv").judge([alert()])` returns the alerts that it keeps, as sinks would get them."""
+    return kit.run_policy
 
 
 @pytest.fixture
