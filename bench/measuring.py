@@ -130,13 +130,11 @@ def _machine() -> str:
 
 
 def full(rounds: int, core: int, lock: Path | None) -> Plan:
-    """Every load; the peers, and iplog detector by detector, on two of them."""
-    ours = _ours()
-    loads: dict[str, tuple[int, Sequence[str]]] = {}
-    for name, load in LOADS.items():
-        tools = list(TOOLS) if name in ("mixed", "synrand") else [TCPDUMP, "alerts"] if name in ("mixed1", "mixed10") else ours
-        loads[name] = (load.count, tools)
-    return Plan(rounds, loads, core=core, lock=lock)
+    """Every load; the peers, and iplog detector by detector, on two of them; on the longest, where little counts, the ways to write a detector."""
+    levels = [name for name, tool in TOOLS.items() if tool.kind == "level"]
+    most = [name for name in TOOLS if name not in levels]
+    chosen = {"mixed": most, "synrand": most, "mixed1": [TCPDUMP, "alerts"], "mixed10": [TCPDUMP, "alerts", "flows", *levels]}
+    return Plan(rounds, {name: (load.count, chosen.get(name, _ours())) for name, load in LOADS.items()}, core=core, lock=lock)
 
 
 def quick(rounds: int, core: int, lock: Path | None) -> Plan:

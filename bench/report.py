@@ -14,6 +14,7 @@ from bench.tools import DETECTORS, TCPDUMP, TOOLS
 CHECKOUT = Path(__file__).resolve().parents[1]
 PAGE = CHECKOUT / "docs" / "performance.md"
 PICTURE = CHECKOUT / "docs" / "performance.svg"
+SPEED = CHECKOUT / "docs" / "how-to" / "speed.md"
 README = CHECKOUT / "README.md"
 
 WAYS = {"decoding": "reading and decoding", "alerts": "alerts only", "text": "text log", "json": "JSON log"}
@@ -45,10 +46,12 @@ def documents(known: dict[str, Any]) -> dict[Path, str]:
     page = _between(page, "peers", peers(results) + _peers_left_out(results))
     page = _between(page, "length", length(results))
     page = _between(page, "stages", stages(results))
+    page = _between(page, "levels", levels(results))
     page = _between(page, "machine", _machine(results))
     if "live" in known:
         page = _between(page, "live", live(known["live"]))
-    return {PAGE: page, PICTURE: picture(results), README: _between(README.read_text(), "figures", _short(results))}
+    speed = _between(SPEED.read_text(), "levels", levels(results))
+    return {PAGE: page, PICTURE: picture(results), SPEED: speed, README: _between(README.read_text(), "figures", _short(results))}
 
 
 def ours(results: Results) -> str:
@@ -148,8 +151,17 @@ def stages(results: Results) -> str:
     return _table(("nanoseconds a packet", *loads), rows)
 
 
+def levels(results: Results, load: str = "mixed10") -> str:
+    """What the same small detector costs, written in each way: nanoseconds a packet beyond those without any detector, and packets in a CPU second."""
+    rows = []
+    for name in (name for name, tool in TOOLS.items() if tool.kind == "level" and name in results.runs[load]):
+        more = max(results.seconds(load, name) - results.seconds(load, "flows"), 0.0) / results.packets[load]
+        rows.append((TOOLS[name].about, f"{more * 1e9:,.0f}", _rate(results, load, name)))
+    return _table(("telnet touched, written", "nanoseconds a packet more than no detector", "packets/s with it alone"), rows)
+
+
 def _fastest_first(results: Results, load: str) -> list[str]:
-    tools = [tool for tool in results.runs[load] if TOOLS[tool].kind != "stage"]
+    tools = [tool for tool in results.runs[load] if TOOLS[tool].kind in ("ours", "peer")]
     return sorted(tools, key=lambda tool: -results.rate(load, tool))
 
 

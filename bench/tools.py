@@ -11,6 +11,8 @@ from pathlib import Path
 from shutil import which
 from typing import Literal
 
+from bench.levels import TABLE
+
 HERE = Path(__file__).parent
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/zeek/bin"
 """Where tools are looked for: also where a user who is not root, or a package of a project's own, has them."""
@@ -23,14 +25,14 @@ DETECTORS = ("bogus_flags", "flood", "frag", "host_sweep", "proto_scan", "smurf"
 class Tool:
     """A way to read a capture: a command in which CAPTURE stands for it, and FOLDER for a folder that is gone afterwards.
 
-    A stage is iplog with one detector, or none, which shows where its time goes.
+    A stage is iplog with one detector, or none, which shows where its time goes; a level, with the same small detector written in one of several ways.
     """
 
     name: str
     about: str
     words: tuple[str, ...]
     version: tuple[str, ...] = ("--version",)
-    kind: Literal["ours", "peer", "stage"] = "peer"
+    kind: Literal["ours", "peer", "stage", "level"] = "peer"
 
     @property
     def installed(self) -> bool:
@@ -46,7 +48,7 @@ class Tool:
         return next((line.strip(" -") for line in (done.stdout + done.stderr).splitlines() if any(map(str.isdigit, line))), "")
 
 
-def _iplog(name: str, about: str, *options: str, kind: Literal["ours", "stage"] = "ours") -> Tool:
+def _iplog(name: str, about: str, *options: str, kind: Literal["ours", "stage", "level"] = "ours") -> Tool:
     iplog = (sys.executable, "-m", "iplog_core.cli.main")
     return Tool(name, about, (*iplog, "read", "--quiet", *options, "CAPTURE"), (*iplog[1:], "--version"), kind)
 
@@ -55,6 +57,21 @@ def _stage(name: str, *plugins: str) -> Tool:
     return _iplog(name, f"iplog with {', '.join(plugins) or 'no detector'}", "--alerts-only", "--set", f"enable={json.dumps(plugins)}", kind="stage")
 
 
+LEVELS = {
+    "by_packet": "a packet at a time (`PacketDetector`)",
+    "by_batch": "a batch at a time, with masks",
+    "by_flow": "tracker and flows",
+}
+
+
+def _level(name: str) -> Tool:
+    """All classes of a file run, so that the others are disabled."""
+    others = ",".join(other for other in LEVELS if other != name)
+    paths = f"plugin_paths={json.dumps([str(HERE / 'levels.py')])}"
+    return _iplog(name, LEVELS[name], "--alerts-only", "--set", "enable=[]", "--set", paths, "--disable", others, kind="level")
+
+
+_TABLE = ("--set", 'enable=["threshold"]', "--set", f"plugins.threshold.telnet={TABLE}")
 _SURICATA = ("suricata", "-c", "/etc/suricata/suricata.yaml", "-S", os.devnull, "-l", "FOLDER", "-k", "none", "--runmode", "single", "-r", "CAPTURE")
 
 TOOLS = {
@@ -78,5 +95,7 @@ TOOLS = {
         Tool("dpkt", "decodes", (sys.executable, str(HERE / "dpkt_decoding.py"), "CAPTURE"), ("-c", "import dpkt; print('dpkt', dpkt.__version__)")),
         _stage("flows"),
         *(_stage(name, name) for name in DETECTORS),
+        *map(_level, LEVELS),
+        _iplog("threshold", "a `[plugins.threshold.telnet]` table", "--alerts-only", *_TABLE, kind="level"),
     )
 }

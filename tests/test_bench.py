@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -18,8 +19,9 @@ from bench.frames import write
 from bench.loads import LOADS, Load
 from bench.measuring import Plan, measure
 from bench.results import TOLERANCE, Results, Runs, plain, recorded, worse
-from bench.tools import DETECTORS, TCPDUMP, TOOLS, Tool
+from bench.tools import DETECTORS, LEVELS, TCPDUMP, TOOLS, Tool
 
+CAPTURE = Path(__file__).parent / "captures" / "syn_scan.pcap"
 SMALL = {"mixed": 20_000, "synrand": 2_000, "syn1k": 2_000, "udp": 2_000, "mice": 200, "elephants": 2_000, "mixed1": 1, "mixed10": 1}
 DIGESTS = {
     "mixed": "877d85430288e3fe",
@@ -41,7 +43,7 @@ def results() -> Results:
     """tcpdump reads a million packets of mixed in 0.25 s, iplog in 0.5 s and more; starting takes them 0.05 s and 0.2 s."""
     starts = {TCPDUMP: Runs([0.05, 0.06], [0.05, 0.06], 7.0)}
     runs = {TCPDUMP: Runs([0.30, 0.35], [0.30, 0.35], 7.0)}
-    for number, name in enumerate(("decoding", "alerts", "text", "json", "flows", *DETECTORS)):
+    for number, name in enumerate(("decoding", "alerts", "text", "json", "flows", *DETECTORS, *LEVELS, "threshold")):
         starts[name] = Runs([0.2], [0.2], 40.0)
         runs[name] = Runs([0.7 + number / 8], [0.8], 90.0)
     del runs["decoding"].cpu[:]
@@ -120,6 +122,19 @@ def test_a_stage_costs_what_it_adds_to_the_stage_below_it(results):
     assert (rows["readinganddecoding"], rows["`bogus_flags`"]) == ("200", "125")
 
 
+def test_a_way_to_write_a_detector_costs_what_it_adds_to_none(results):
+    rows = [line.strip("| ").replace(" ", "").split("|") for line in report.levels(results, "mixed").splitlines()]
+    assert rows[2][1:] == ["1,250", "0.44M"]
+
+
+@pytest.mark.parametrize("name", [*LEVELS, "threshold"])
+def test_every_way_to_write_it_finds_the_same(name, tmp_path):
+    command = TOOLS[name].command(CAPTURE, tmp_path)
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    starts = [line for line in found.stdout.splitlines() if "detected to 198.18.1.1" in line]
+    assert (found.returncode, found.stderr, len(starts)) == (0, "", 1)
+
+
 def test_the_picture_has_a_bar_for_every_tool_but_the_stages(results):
     svg = ElementTree.fromstring(report.picture(results))
     bars = [rectangle for rectangle in svg.iter("{http://www.w3.org/2000/svg}rect") if rectangle.get("class") != "page"]
@@ -136,7 +151,7 @@ def test_what_was_never_recorded_cannot_be_worse():
     assert worse({"mixed": {"alerts": 9.0}}, {}) == []
 
 
-@pytest.mark.parametrize("path", [report.PAGE, report.PICTURE, report.README], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [report.PAGE, report.PICTURE, report.SPEED, report.README], ids=lambda path: path.name)
 def test_the_documents_show_what_was_recorded(path):
     assert path.read_text() == report.documents(recorded())[path]
 
