@@ -5,12 +5,15 @@
 # make matrix        every scan, flood and kind of ordinary traffic, and what iplog says of each, as root
 # make bench         how fast iplog reads, beside tcpdump and others
 # make wheels        wheels and sdists of the core and every plugin, in dist/
+# make check-wheels  install these as users do, with every Python of PYTHONS that is there, and pass the end-to-end tests
+# make docs          the site of the documents, in build/site
 # make clean         remove all that the others made
 #
 # PYTHON=python3.12 VENV=.venv312 take another Python.
 
 PYTHON ?= python3
 VENV ?= .venv
+PYTHONS ?= python3.12 python3.13
 SANITIZED := $(VENV)-sanitized
 
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
@@ -51,6 +54,13 @@ wheels: $(VENV)/.tools
 	rm -rf dist $(foreach folder,. $(PLUGINS),$(folder)/build/lib* $(folder)/build/bdist* $(folder)/*.egg-info)
 	for folder in . $(PLUGINS); do $(VENV)/bin/python -m build --no-isolation --outdir dist $$folder || exit; done
 
+check-wheels: wheels
+	$(VENV)/bin/python tools/check_wheels.py $(PYTHON) $(PYTHONS)
+
+docs: $(VENV)/.tools
+	$(VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs --doctree-dir build/doctrees . build/site
+	@echo "The site: build/site/index.html"
+
 clean:
 	rm -rf build dist .venv* *.egg-info plugins/*/build plugins/*/*.egg-info iplog_core/kernel/*.so iplog_core/kernel/*.c
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -86,4 +96,4 @@ $(SANITIZED)/.core: pyproject.toml setup.py $(KERNEL) $(CORE) $(wildcard plugins
 	@IPLOG_SANITIZE=1 $(SANITIZED)/bin/python $(PIP) '.[dev]' $(PLUGINS:%=./%)
 	@touch $@
 
-.PHONY: demo test check check-kernel matrix bench wheels clean
+.PHONY: demo test check check-kernel matrix bench wheels check-wheels docs clean

@@ -1,4 +1,4 @@
-"""The script that writes what is made of the code, as a module."""
+"""The scripts that write what is made of the code, as modules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ import pytest
 @cache
 def generate() -> ModuleType:
     pytest.importorskip("shtab")
-    spec = spec_from_file_location("generate", Path(__file__).resolve().parents[1] / "tools" / "generate.py")
+    return _script("generate")
+
+
+@cache
+def reference() -> ModuleType:
+    return _script("reference")
+
+
+def _script(name: str) -> ModuleType:
+    spec = spec_from_file_location(name, Path(__file__).resolve().parents[1] / "tools" / f"{name}.py")
     assert spec
     assert spec.loader
     module = module_from_spec(spec)

@@ -15,8 +15,8 @@ def program(text: str) -> list[str]:
     return [sys.executable, "-c", dedent(text)]
 
 
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+def run(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
 
 
 def wait_until(holds: Callable[[], object], seconds: float = 30) -> None:

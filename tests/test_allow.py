@@ -144,20 +144,20 @@ def test_detectors_with_equal_lists_see_the_same_batch_made_once() -> None:
     lists = compile_allow_lists([SCANNER], {"looks": ["tcp"], "knock": ["tcp"]})
     batch = next(batches_with_flows(refused(SCANNER, TARGET), 256))
     looked = Seen(batch)
-    assert looked.by(lists.of(Looks)) is looked.by(lists.of(Knock))
+    assert looked.by(lists.of(Looks, DetectorSettings())) is looked.by(lists.of(Knock, DetectorSettings()))
 
 
 def test_a_batch_of_which_nothing_is_allowed_is_handed_on_as_it_is() -> None:
     lists = compile_allow_lists([SCANNER], {})
     batch = next(batches_with_flows(refused(OTHER, TARGET), 256))
-    assert Seen(batch).by(lists.of(Looks)) is batch
+    assert Seen(batch).by(lists.of(Looks, DetectorSettings())) is batch
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 256])
 def test_what_is_hidden_does_not_depend_on_the_batches(batch_size: int) -> None:
     lists = compile_allow_lists([SCANNER], {"looks": ["udp dport 53"]})
     packets = sorted([*connection(SCANNER, TARGET), *udp_exchange(OTHER, TARGET, dport=53), *silent(OTHER, TARGET)], key=lambda frame: frame.time)
-    left = [Seen(batch).by(lists.of(Looks)) for batch in batches_with_flows(packets, batch_size)]
+    left = [Seen(batch).by(lists.of(Looks, DetectorSettings())) for batch in batches_with_flows(packets, batch_size)]
     assert np.concatenate([batch.dport for batch in left]).tolist() == [80]
 
 

@@ -263,7 +263,7 @@ def test_a_plugin_that_cannot_open_its_capture_is_told(site, iplog):
     answer = iplog("read", "bro:ken")
     assert (answer.status, answer.errors) == (
         2,
-        "bro:ken: a plugin's iplog_source failed: RuntimeError: no bucket (iplog_ash.py, line 12).\n",
+        "bro:ken: ash 1.0 (iplog-plugin-ash): iplog_source failed: RuntimeError: no bucket (iplog_ash.py, line 12).\n",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from contextlib import redirect_stderr
 from io import StringIO
@@ -300,6 +301,16 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line(name, said, tmp_path, mo
     with pytest.raises(ConfigError) as raised:
         load(name, environ={})
     assert raised.value.faults == (said,)
+
+
+class Hosts(BaseModel):
+    hosts: list[str] = Field(min_length=1, max_length=2)
+
+
+@pytest.mark.parametrize(("hosts", "expected"), [([], "1 or more of them, not []"), (["a", "b", "c"], '2 of them or fewer, not ["a", "b", "c"]')])
+def test_how_many_there_may_be_is_told(hosts, expected):
+    with pytest.raises(Faults, match=re.escape(f"hosts: expected {expected}.")):
+        validate(Hosts, {"hosts": hosts}, Origins())
 
 
 # Secrets

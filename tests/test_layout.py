@@ -6,17 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from iplog_core import API_VERSION
 from iplog_core.describe import settings_of
 from iplog_core.detector import Detector
 from iplog_core.installed import Installed, installed
 from iplog_core.loader import load_plugin
-from iplog_core.settings import DetectorSettings
+from iplog_core.policy import Policy
+from iplog_core.settings import DetectorSettings, named_tables
 from iplog_core.sink import Sink
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PLUGINS = sorted(path.parent.name for path in (CHECKOUT / "plugins").glob("*/pyproject.toml"))
 DETECTOR_HEADINGS = ["What it reports", "How it decides", "Settings", "What it does not see", "Try it"]
 SINK_HEADINGS = ["What it writes", "How it decides", "Settings", "What it does not do", "Try it"]
+POLICY_HEADINGS = ["What it does", "How it decides", "Settings", "What it does not do", "Try it"]
+HEADINGS = {Detector: DETECTOR_HEADINGS, Sink: SINK_HEADINGS, Policy: POLICY_HEADINGS}
 
 RUN_WHEN_INSTALLED = "iplog"
 RUN_WHEN_NAMED = "iplog.optional"
@@ -53,8 +57,11 @@ def sections(name):
 
 
 def settings_table(name):
-    """What stands under `Settings`, from the model itself, without what every detector has."""
-    own = [it for it in settings_of(loaded(name).model) if it.name not in DetectorSettings.model_fields]
+    """What stands under `Settings`, from the model itself, without what every detector has; with what each table in it may have."""
+    model = loaded(name).model
+    own = [it for it in settings_of(model) if it.name not in DetectorSettings.model_fields]
+    if table := named_tables(model):
+        own += settings_of(table)
     rows = [f"| `{it.name}` | {it.type} | {it.default or 'none'} | {it.meaning} |" for it in own]
     return "\n".join(["| setting | type | default | meaning |", "| --- | --- | --- | --- |", *rows])
 
@@ -84,6 +91,13 @@ def test_it_has_tests_of_its_own(name):
 
 
 @every_plugin
+def test_it_passes_the_conformance_suite_of_its_kind(name):
+    (base,) = (base for base in HEADINGS if issubclass(loaded(name).cls, base))
+    tests = "".join(path.read_text() for path in (folder(name) / "tests").glob("test_*.py"))
+    assert f"class TestConformance({base.__name__}Conformance):" in tests
+
+
+@every_plugin
 def test_its_licence_is_that_of_iplog(name):
     assert (folder(name) / "LICENSE").read_text() == (CHECKOUT / "LICENSE").read_text()
 
@@ -100,14 +114,14 @@ def test_all_share_the_version_and_requirements(name):
 @every_plugin
 def test_it_gives_one_class_with_a_settings_model_and_the_version_of_the_interface(name):
     plugin = loaded(name)
-    assert plugin.module.iplog_api == 1
+    assert plugin.module.iplog_api == API_VERSION
     assert plugin.model is plugin.module.Settings
-    assert issubclass(plugin.cls, (Detector, Sink))
+    assert issubclass(plugin.cls, tuple(HEADINGS))
 
 
 @every_plugin
-def test_a_detector_runs_when_it_is_installed_and_a_sink_when_it_is_named(name):
-    assert group(name) == (RUN_WHEN_NAMED if loaded(name).is_sink else RUN_WHEN_INSTALLED)
+def test_a_detector_runs_when_it_is_installed_and_others_when_they_are_named(name):
+    assert group(name) == (RUN_WHEN_INSTALLED if issubclass(loaded(name).cls, Detector) else RUN_WHEN_NAMED)
 
 
 @every_plugin
@@ -117,7 +131,7 @@ def test_every_setting_says_what_it_means(name):
 
 @every_plugin
 def test_its_readme_has_the_headings_of_its_siblings(name):
-    expected = SINK_HEADINGS if loaded(name).is_sink else DETECTOR_HEADINGS
+    (expected,) = (headings for base, headings in HEADINGS.items() if issubclass(loaded(name).cls, base))
     assert list(sections(name)) == expected
 
 

@@ -51,7 +51,7 @@ def host(memory: int, *detectors: type[Detector[Any]]) -> Any:
     """The bundled plugins, or those given, with so many MB."""
     whole = plugins()
     given = [(cls, DetectorSettings()) for cls in detectors] or whole.detectors
-    return SimpleNamespace(settings=whole.settings.model_copy(update={"memory": memory}), detectors=given, hook=whole.hook)
+    return SimpleNamespace(settings=whole.settings.model_copy(update={"memory": memory}), detectors=given, hook=whole.hook, policies=[], places={}, known={})
 
 
 def read(memory: int, frames: list[Frame], *detectors: type[Detector[Any]], batch_size: int = 8192) -> list[Any]:

@@ -120,7 +120,7 @@ def host_of(*detectors: Any, **core: Any) -> Any:
     manager = pluggy.PluginManager("iplog")
     manager.add_hookspecs(hookspec)
     given = [(cls, PortsSettings()) if isinstance(cls, type) else cls for cls in detectors]
-    return SimpleNamespace(settings=Settings(**core), detectors=given, hook=manager.hook)
+    return SimpleNamespace(settings=Settings(**core), detectors=given, hook=manager.hook, policies=[], places={}, known={})
 
 
 def plain(event: Any) -> list[Any]:

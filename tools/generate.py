@@ -21,7 +21,7 @@ from iplog_core.cli.arguments import Parser, add_common
 from iplog_core.cli.main import _COMMANDS
 from iplog_core.cli.watch import make_parser
 from iplog_core.describe import settings_of
-from iplog_core.settings import DetectorSettings, Settings
+from iplog_core.settings import DetectorSettings, Settings, named_tables
 
 Shell = Literal["bash", "zsh", "fish"]
 
@@ -46,7 +46,7 @@ _iplog_list() {  # items between commas: $1 is the word so far, the others are w
 _iplog_interfaces() { _iplog_list "$1" any $(command ls /sys/class/net 2>/dev/null); }
 _iplog_names() { iplog plugins 2>/dev/null | sed '1d; s/ .*//'; }
 _iplog_plugins() { _iplog_list "$1" $(_iplog_names); }
-_iplog_show() { compgen -W "show $(_iplog_names)" -- "$1"; }
+_iplog_show() { compgen -W "show new $(_iplog_names)" -- "$1"; }
 _iplog_users() { compgen -u -- "$1"; }
 _iplog_groups() { compgen -g -- "$1"; }
 """,
@@ -54,7 +54,7 @@ _iplog_groups() { compgen -g -- "$1"; }
 _iplog_interfaces() { _values -s , interface any ${(f)"$(command ls /sys/class/net 2>/dev/null)"} }
 _iplog_names() { reply=(${(f)"$(iplog plugins 2>/dev/null | sed '1d; s/ .*//')"}) }
 _iplog_plugins() { local reply; _iplog_names; _values -s , plugin $reply }
-_iplog_show() { local reply; _iplog_names; compadd show $reply }
+_iplog_show() { local reply; _iplog_names; compadd show new $reply }
 """,
     "fish": r"""
 function _iplog_interfaces
@@ -68,7 +68,7 @@ end
 }
 _INTERFACES = {"bash": "_iplog_interfaces", "zsh": "_iplog_interfaces", "fish": "(__fish_complete_list , _iplog_interfaces)"}
 _PLUGINS = {"bash": "_iplog_plugins", "zsh": "_iplog_plugins", "fish": "(__fish_complete_list , _iplog_names)"}
-_SHOW = {"bash": "_iplog_show", "zsh": "_iplog_show", "fish": "show (_iplog_names)"}
+_SHOW = {"bash": "_iplog_show", "zsh": "_iplog_show", "fish": "show new (_iplog_names)"}
 _USERS = {"bash": "_iplog_users", "zsh": "_users", "fish": "(__fish_complete_users)"}
 _GROUPS = {"bash": "_iplog_groups", "zsh": "_groups", "fish": "(__fish_complete_groups)"}
 _VALUES = {
@@ -78,6 +78,7 @@ _VALUES = {
     "--interface": _INTERFACES,
     "--user": _USERS,
     "--group": _GROUPS,
+    "--folder": shtab.DIRECTORY,
     "--pid-file": shtab.FILE,
     "--state": shtab.FILE,
     "--logfile": shtab.FILE,
@@ -109,7 +110,10 @@ def settings() -> str:
         lines += _table(f"[{name}]", model, about=Settings.model_fields[name].description)
     lines += _table("[plugins.name], the table of any detector", DetectorSettings, about="Beside the settings of its own, as they follow:")
     for name, model in plugins.items():
-        lines += _table(f"[{name}]", model)
+        if set(model.model_fields) - set(DetectorSettings.model_fields):
+            lines += _table(f"[{name}]", model)
+        if table := named_tables(model):
+            lines += _table(f"[{name}.name], one for each name", table)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -130,7 +134,7 @@ def _table(title: str, model: type[BaseModel], about: str | None = None) -> Iter
     for setting in settings_of(model):
         if model is Settings and setting.name in (*_TABLES, "plugins"):
             continue
-        if model is not DetectorSettings and setting.name in DetectorSettings.model_fields:
+        if issubclass(model, DetectorSettings) and model is not DetectorSettings and setting.name in DetectorSettings.model_fields:
             continue
         yield f".It Cm {setting.name} Pq {_escaped(setting.type)}"
         yield from (_escaped(sentence) for sentence in re.split(r"(?<=\.) (?=[A-Z])", setting.meaning))

@@ -11,7 +11,7 @@ from pydantic import Field
 from iplog_bogus_flags.fingerprints import ODD, odd_probes, plain_probes
 from iplog_core import MINUTE, AlertKind, Detector, DetectorSettings, Duration, Kind, Mask, PacketBatch, PacketRows, TcpFlag, Tracker, hookimpl
 
-iplog_api = 1
+iplog_api = 2
 
 FIN, SYN, RST = int(TcpFlag.FIN), int(TcpFlag.SYN), int(TcpFlag.RST)
 RESERVED = 0xE00

@@ -29,7 +29,7 @@ from iplog_core import (
 from iplog_flood.copies import digests
 from iplog_flood.questions import questions
 
-iplog_api = 1
+iplog_api = 2
 
 SYN, RST, PSH, ACK, URG = (int(flag) for flag in (TcpFlag.SYN, TcpFlag.RST, TcpFlag.PSH, TcpFlag.ACK, TcpFlag.URG))
 
@@ -121,7 +121,7 @@ class Flood(Detector[Settings]):
     def restore(self, saved: dict[str, Any], now: int) -> bool:
         whole = super().restore(saved, now)
         if self.goes_on(self.attempts):
-            self._named = dict(saved["named"])
+            self._named = {key: _host(alone) for key, alone in saved["named"]}
         return whole
 
     def _syn(self, batch: PacketBatch) -> None:
@@ -266,6 +266,16 @@ def _forged(packets: PacketRows) -> Mask:
     net = (packets.src_lo & np.uint64(0xFFFFFFFF)) >> np.uint64(24)
     found: Mask = (packets.version == 4) & ((net == 0) | (net == 127) | (net >= 224))
     return found
+
+
+def _host(saved: Any) -> tuple[int, int] | None:
+    """Return the two halves of an address as they were saved. Raise ValueError where they are none."""
+    if saved is None:
+        return None
+    hi, lo = saved
+    if not all(isinstance(half, int) and 0 <= half < 1 << 64 for half in (hi, lo)):
+        raise ValueError(f"{saved!r} is no address")
+    return hi, lo
 
 
 @hookimpl

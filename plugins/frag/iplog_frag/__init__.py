@@ -9,7 +9,7 @@ from pydantic import Field
 
 from iplog_core import MINUTE, AlertKind, Detector, DetectorSettings, Duration, Fragment, PacketBatch, hookimpl
 
-iplog_api = 1
+iplog_api = 2
 
 FAULTS = {
     "fragment_overlap": int(Fragment.OVERLAP),

@@ -31,7 +31,7 @@ from iplog_core import (
     hookimpl,
 )
 
-iplog_api = 1
+iplog_api = 2
 
 ANSWERED, HALF_OPEN, PENDING, REFUSED, SILENT, LATE = (
     int(outcome) for outcome in (Outcome.ANSWERED, Outcome.HALF_OPEN, Outcome.PENDING, Outcome.REFUSED, Outcome.SILENT, Outcome.LATE)

@@ -12,7 +12,7 @@ from iplog_core.sink import close_output, hand_over_output, open_output, reopen_
 from iplog_jsonl.eve import eve_line
 from iplog_jsonl.records import RecordLines
 
-iplog_api = 1
+iplog_api = 2
 
 
 class Settings(SinkSettings):

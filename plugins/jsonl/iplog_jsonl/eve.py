@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from math import isfinite
 from typing import Any
 
 from iplog_core import Alert, Notice, Stats
+from iplog_core.plain import plain
 from iplog_core.timestamps import timestamp
 from iplog_jsonl.community import community_id
 
@@ -62,20 +62,4 @@ def _notice(notice: Notice) -> Object:
 
 
 def _line(fields: Object) -> str:
-    return json.dumps(_plain(fields), separators=(",", ":"))
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON can say it, members of objects that would be null left out.
-
-    Detectors and plugins may have given anything: a numpy value stands as Python's, what JSON has no form for as its text.
-    """
-    if isinstance(value, dict):
-        return {str(name): plain for name, member in value.items() if (plain := _plain(member)) is not None}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not isfinite(value):
-        return None
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    return value if value is None or isinstance(value, str | int | float) else str(value)
+    return json.dumps(plain(fields), separators=(",", ":"))

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from iplog_core import HOUR, MINUTE, AlertKind, Detector, DetectorSettings, Duration, Kind, Mask, PacketBatch, Rows, Tracker, hookimpl
 
-iplog_api = 1
+iplog_api = 2
 
 OTHER, SCTP = int(Kind.OTHER), int(Kind.SCTP)
 COOKIE_ECHO = 10

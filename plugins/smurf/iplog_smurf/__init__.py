@@ -11,7 +11,7 @@ from pydantic import Field
 
 from iplog_core import AlertKind, Cast, Detector, DetectorSettings, Duration, FlowBit, Mask, PacketBatch, PacketRows, hookimpl
 
-iplog_api = 1
+iplog_api = 2
 
 BROADCAST, REPLY = int(Cast.BROADCAST), int(FlowBit.REPLY)
 ECHO, CHARGEN = 7, 19

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from iplog_syslog.connections import Connection
     from iplog_syslog.delivery import Delivery
 
-iplog_api = 1
+iplog_api = 2
 
 _BEHIND = 0.1
 """Seconds that events may have waited in the queue for it to count as quiet."""

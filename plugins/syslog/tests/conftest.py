@@ -71,6 +71,9 @@ class Rsyslog:
     def signal(self, number: signal.Signals) -> None:
         assert self._process
         self._process.send_signal(number)
+        if number == signal.SIGSTOP:
+            tasks = Path(f"/proc/{self._process.pid}/task")
+            wait_until(lambda: all(" T " in (task / "stat").read_text() for task in tasks.iterdir()), "all threads stand still")
 
     @property
     def received(self) -> list[str]:

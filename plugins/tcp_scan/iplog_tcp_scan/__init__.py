@@ -11,7 +11,7 @@ from pydantic import Field
 from iplog_core import HOUR, MINUTE, AlertKind, Detector, DetectorSettings, Doubts, Duration, FlowBit, Mask, PacketBatch, TcpFlag, Tracker, hookimpl
 from iplog_tcp_scan.shared import SharedScans
 
-iplog_api = 1
+iplog_api = 2
 
 FIN, SYN, RST, PSH, ACK, URG = (int(flag) for flag in list(TcpFlag)[:6])
 NO_ECN = 0x3F

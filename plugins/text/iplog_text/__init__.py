@@ -16,7 +16,7 @@ from iplog_core.sink import close_output, hand_over_output, open_output, reopen_
 from iplog_text.prefixes import read_prefix, watch_prefix
 from iplog_text.repeats import Repeats
 
-iplog_api = 1
+iplog_api = 2
 
 _COLOURS = {"high": "\x1b[1;31m", "medium": "\x1b[31m", "low": "\x1b[33m", "info": "\x1b[36m"}
 _PLAIN = "\x1b[0m"

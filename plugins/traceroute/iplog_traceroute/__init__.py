@@ -10,7 +10,7 @@ from pydantic import Field
 
 from iplog_core import AlertKind, Detector, DetectorSettings, Duration, Mask, PacketBatch, PacketRows, TcpFlag, hookimpl
 
-iplog_api = 1
+iplog_api = 2
 
 SYN, ACK = int(TcpFlag.SYN), int(TcpFlag.ACK)
 

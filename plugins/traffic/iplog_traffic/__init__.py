@@ -25,7 +25,7 @@ from iplog_core import (
 )
 from iplog_core.events import record_rows
 
-iplog_api = 1
+iplog_api = 2
 
 
 class Settings(DetectorSettings):

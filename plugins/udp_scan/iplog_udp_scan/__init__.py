@@ -9,7 +9,7 @@ from pydantic import Field
 
 from iplog_core import HOUR, MINUTE, AlertKind, Detector, DetectorSettings, Duration, Mask, Outcome, PacketBatch, Rows, hookimpl
 
-iplog_api = 1
+iplog_api = 2
 
 TRACEROUTE_PORTS = (33434, 33690)
 TRACEROUTE_HOPS = 30
