@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import select
@@ -96,6 +97,7 @@ class Local(Connection):
         self._pause = pause
         self._socket.settimeout(_BLOCKED)
         try:
+            self._listener = self._who_listens()
             self._socket.connect(path)
         except OSError:
             self.close()
@@ -108,16 +110,26 @@ class Local(Connection):
         for message in messages:
             self._unsure.add(message)
             self._put(message)
-        self._unsure.forget(self._underway())
+        self._forget(self._underway())
 
     def settle(self) -> None:
         """Wait for the daemon to read; one that takes longer has the messages in its queue, and is not disturbed."""
         until = monotonic() + DOUBT
         while (underway := self._underway()) and monotonic() < until and self._pause(0.001):
             pass
-        # A daemon that has ended leaves nothing under way, either.
+        self._forget(underway)
+
+    def _forget(self, underway: int) -> None:
+        """Forget what the daemon has read. One that has ended leaves nothing under way, either, also where another has taken its place by now."""
         self._socket.connect(self._path)
+        if self._who_listens() != self._listener:
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         self._unsure.forget(underway)
+
+    def _who_listens(self) -> tuple[int, int, int]:
+        """Tell one daemon's socket from the next one's at the same path."""
+        found = os.stat(self._path)
+        return found.st_dev, found.st_ino, found.st_mtime_ns
 
     def _put(self, message: bytes) -> None:
         while True:
