@@ -434,7 +434,9 @@ class Engine:
             self._save_at_the_end(self._state)
 
     def _take_times(self, stats: Stats) -> None:
-        """Fill in who took how long."""
+        """Fill in who took how long, sinks with all that they were given."""
+        for outlet in self._every_outlet:
+            outlet.catch_up()
         stats.busy = sum(timing.seconds for timing in self._turns.timings.values())
         times = self._turns.timings
         for outlet in self._every_outlet:

@@ -84,6 +84,11 @@ class Outlet:
         self._let_expect(events)
         self._tell_losses()
 
+    def catch_up(self) -> None:
+        """Where events wait for room, wait until the sink has written those that there are."""
+        if self._blocks and self._thread.is_alive():
+            self._queue.empty()
+
     def reopen(self) -> None:
         """Let the sink open its destination anew, before it writes anything more."""
         self._queue.interject(self.sink.reopen)
@@ -254,7 +259,15 @@ class _Queue:
 
     def done(self) -> None:
         """What `get` gave last is written or lost."""
-        self._under_way = 0
+        with self._changed:
+            self._under_way = 0
+            self._changed.notify_all()
+
+    def empty(self) -> None:
+        """Wait until all that was put in is done."""
+        with self._changed:
+            while self._items or self._under_way:
+                self._changed.wait()
 
     def _add(self, item: _Waiting) -> None:
         self._items.append(item)
