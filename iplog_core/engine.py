@@ -322,7 +322,10 @@ class Engine:
                 except IplogError as error:
                     for line in error.faults:
                         self._fault(line)
-                    continue
+                    outlet = next((before for before in self._outlets if type(before.sink) is type(sink) and before not in kept), None)
+                    if outlet is None:
+                        continue
+                    self._fault(f"{sink.name}: it goes on as it was set before.")
             kept.append(outlet)
         leaving = [outlet for outlet in self._outlets if outlet not in kept]
         self._outlets = kept

@@ -292,6 +292,8 @@ class _Watch:
             host.start()
         except PluginError as error:
             self._tell(error.faults)
+        for line in host.notes:
+            self._notices.note(line)
         for name in _changed_in_vain(self._settings, host.settings):
             self._notices.note(f"{name}: what was changed takes effect when iplog is started again.")
         self._notices.note("the configuration was read again.")

@@ -105,7 +105,8 @@ class Block(Sink[Settings]):
         self._tell_full()
 
     def _is_meant(self, alert: Alert) -> bool:
-        proved = self.settings.spoofable or (alert.evidence.answered or 0) > 0
+        # An answered datagram proves nothing: its source may be forged all the same.
+        proved = self.settings.spoofable or (alert.proto == "TCP" and (alert.evidence.answered or 0) > 0)
         return alert.src_ip is not None and alert.state != "end" and alert.kind in self.settings.kinds and proved
 
     def _seconds(self, address: IPv4Address | IPv6Address, more: int) -> int:

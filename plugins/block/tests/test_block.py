@@ -36,6 +36,10 @@ def test_a_source_that_completed_a_connection_would_be_blocked(told):
     assert told(scan(id="a1")) == ["203.0.113.7 would be blocked (dry run) for 1h: port_scan, alert a1 of tcp_scan."]
 
 
+def test_a_datagram_that_was_answered_proves_nothing(told):
+    assert told(scan(proto="UDP")) == []
+
+
 def test_a_source_that_completed_none_would_not_since_anybody_can_send_that_in_its_name(told):
     assert told(scan(answered=0), alert(src_ip="203.0.113.7", refused=9), alert(src_ip="203.0.113.7", half_open=9)) == []
 

@@ -44,7 +44,7 @@ class Database:
             self._reader = maxminddb.open_database(path, maxminddb.MODE_MEMORY)
         except OSError as error:
             raise IplogError(f"{setting}: {path}: {error.strerror or 'cannot be read'}; expected a MaxMind database (.mmdb).") from None
-        except (maxminddb.InvalidDatabaseError, ValueError):
+        except (maxminddb.InvalidDatabaseError, ValueError, LookupError, TypeError, struct.error):
             raise IplogError(f"{setting}: {path}: no MaxMind database, or a damaged one; expected an .mmdb file as it was downloaded.") from None
         about = self._reader.metadata()
         self._has_ipv6 = about.ip_version == 6
